@@ -71,6 +71,9 @@ def main(data: Path) -> None:
     ]
     for name, seconds in rows:
         print(f"{name:50} {seconds:8.3f} s")
+    (_, ours), _, (_, monai), (_, series_ours), _, (_, simpleitk) = rows
+    print(f"BraTS case: ratio {monai / ours:.2f} (to MONAI)")
+    print(f"DICOM series: ratio {simpleitk / series_ours:.2f} (to SimpleITK)")
     print(f"peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 

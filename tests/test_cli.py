@@ -64,6 +64,7 @@ def test_check_trains_nothing_and_fills_its_contract(protocol, tmp_path, capsys,
     assert set(found) == {
         "cases",
         "leaks",
+        "left_out",
         "problems",
         "notes",
         "remarks",

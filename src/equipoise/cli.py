@@ -187,17 +187,18 @@ def _samplesize(arguments: argparse.Namespace) -> int:
 
 
 def _advise(arguments: argparse.Namespace) -> int:
-    from equipoise.report import advise, export_step, read_folder, results_of
+    from equipoise.report import advise, export_notes, export_step, read_folder, results_of
 
     run = read_folder(Path(arguments.folder), arguments.trust_code)
     results = results_of(run)
     advice = advise(results, arguments.prefer, arguments.max_latency_ms)
-    if results["exploratory_reasons"]:
-        advice["exploratory"] = results["exploratory_reasons"]
+    advice |= {"exploratory": results["exploratory_reasons"]} if results["exploratory_reasons"] else {}
     text = advice["reason"] if advice["arm"] is None else f"Use {advice['display']}. {advice['reason']}"
+    text = " ".join([text, *(one["reason"] for one in advice.get("left_out") or ())])
     advice["next"] = export_step(run, results, advice, arguments.folder)
-    text += "" if advice["next"] is None else f"\nnext: {advice['next']}"
-    _say(arguments, advice, text)
+    command = [] if advice["next"] is None else [f"next: {advice['next']}"]
+    advice["notes"] = export_notes(run, results, advice)
+    _say(arguments, advice, "\n".join([text, *command, *advice["notes"]]))
     return DONE
 
 
@@ -216,6 +217,7 @@ def _deployed(act: Callable[[argparse.Namespace, Watch], Outcome]) -> Command:
 def _ledger(arguments: argparse.Namespace) -> int:
     from equipoise.runfolder.deposit import verification, write_deposit
     from equipoise.runfolder.read import read_folder
+    from equipoise.runfolder.seal import unsealed
 
     folder = Path(arguments.folder)
     run = read_folder(folder, arguments.trust_code)
@@ -227,8 +229,9 @@ def _ledger(arguments: argparse.Namespace) -> int:
         return DONE
     state = verification(run, Path(arguments.deposit) if arguments.deposit else None)
     chain = f"head {state['head'] or 'none'} of {state['events']} events; test openings: {state['test_openings']}"
-    verdict = "verified" if state["verified"] else "not verified"
-    _say(arguments, state, "\n".join([f"{verdict}: {chain}", *state["problems"], *state["notes"]]))
+    state["notes"] += unsealed(folder)
+    verdict = f"{'verified' if state['verified'] else 'not verified'}: {chain}"
+    _say(arguments, state, "\n".join([verdict, *state["problems"], *state["notes"]]))
     return DONE if state["verified"] else REFUSED
 
 
@@ -321,7 +324,7 @@ def _execution_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--ray-address", metavar="HOST:PORT", help="join this Ray cluster (default: $RAY_ADDRESS)")
     run.add_argument(
         "--stall-minutes", type=float, metavar="N",
-        help="stop the worker of a job that has no new epoch for N minutes, and retry the job",
+        help="stop the worker of a job that has no new epoch (prediction: no answer) for N minutes, and retry the job",
     )  # fmt: skip
     run.add_argument("--alike", action="store_true", help="refuse to train on more than one kind of machine")
 

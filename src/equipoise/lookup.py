@@ -84,6 +84,11 @@ def code_refused(refused: bool = True) -> Iterator[None]:
             os.environ.pop(NO_CODE, None)
 
 
+def in_worker() -> bool:
+    """Return whether this process is a worker, which runs nothing but what its parent sends."""
+    return getattr(getattr(sys.modules["__main__"], "__spec__", None), "name", "") == _WORKER
+
+
 _PUBLIC = {
     "model": ("equipoise.zoo", "equipoise.models"),
     "optimizer": ("equipoise.optimizers",),
@@ -153,8 +158,7 @@ def announce(name: str, kind: str, folder: Path | None) -> None:
             f"{kind} {name!r} is custom code ({place}), which --no-code refuses; read it, then leave out --no-code "
             f"and unset {NO_CODE}"
         )
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    if module not in _ANNOUNCED and getattr(spec, "name", "") != _WORKER:
+    if module not in _ANNOUNCED and not in_worker():
         remark(f"this {'runs' if file else 'imports'} your own code: module {module} ({kind} {name!r}) {place}")
     _ANNOUNCED.add(module)
 
@@ -165,6 +169,8 @@ _OURS = frozenset((
     "tifffile", "tomlkit", "torch", "torchvision",
 ))  # fmt: skip
 """Packages that no file beside a protocol stands in for by having their name."""
+NOT_BESIDE = _OURS | sys.stdlib_module_names
+"""Names of modules that no file beside a protocol stands in for."""
 _IMPORTED: set[str] = set()
 """Modules of the user's own that this process has imported: their code has been run at its user's request."""
 

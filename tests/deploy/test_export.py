@@ -287,6 +287,9 @@ def test_what_speaks_against_an_export_needs_a_reason():
     for although in (None, " "):
         with pytest.raises(EquipoiseError, match=r"net is not exported: .* 2 of 9 .* --although"):
             _refuse(reasons, although, "net")
+    for placeholder in ("REASON", "<reason>", "...", "your reason here", "n/a"):
+        with pytest.raises(EquipoiseError, match="is a placeholder and no reason; write why net is exported"):
+            _refuse(reasons, placeholder, "net")
     _refuse(reasons, "known", "net")
     _refuse([], None, "net")
 

@@ -18,6 +18,7 @@ from equipoise.deploy.page_planes import finding_of, obliqueness, planes_of
 from equipoise.deploy.predict import predict
 from equipoise.deploy.predictor import Answer
 from equipoise.evaluation.candidates import Candidates
+from equipoise.report.text.objection import Objection
 
 SIDES, SPACING = (12, 20, 16), (2.0, 1.0, 1.5)  # z, y, x
 SPOT = (9, 15, 12)  # towards head, front and the patient's right
@@ -59,10 +60,14 @@ def test_the_right_of_the_patient_lies_on_the_left():
 
 def test_what_speaks_against_the_arm_stands_on_every_page():
     image, answer = phantom()
-    named = {"arm": "unet", "bundle": "0" * 64, "against": "worse than the empty mask. Exported despite: a <b>"}
+    named = {"arm": "unet", "bundle": "0" * 64, "against": Objection("The title", "worse than it. Why: a <b>")}
     pages = case_page("a", image, answer, warnings=(), channel="ct", **named), index_page([], [], **named)
-    assert all("worse than the empty mask. Exported despite: a &lt;b&gt;" in page for page in pages)
-    assert "speaks against" not in index_page([], [], arm="unet", bundle="0" * 64)
+    assert all("<strong>The title</strong>: worse than it. Why: a &lt;b&gt;" in page for page in pages)
+    index = index_page([], [], arm="unet", bundle="0" * 64)
+    assert "<strong>The title" not in index
+    assert "in the folder of its name beside this file" in index
+    assert "no other file" in pages[0]
+    assert "no other file" not in index
 
 
 def test_no_side_is_named_where_none_is_known():

@@ -250,7 +250,7 @@ def test_a_folder_hides_nothing(tmp_path):
     (images / ".DS_Store").write_text("left behind")
     summary = predict(bundle, [images], tmp_path / "out")
     assert summary.left_out == ("scan.dat",)
-    assert "1 files in folders are not known images, first scan.dat" in summary.text()
+    assert "1 file in a folder is no image of a known form: scan.dat" in summary.text()
     assert json.loads((tmp_path / "out" / "done.json").read_text())["left_out"] == ["scan.dat"]
     (images / "IM0001").write_bytes(b"\0" * 128 + b"DICM")
     with pytest.raises(EquipoiseError, match=r"holds DICOM \(IM0001\) and other images \(v.nii\)"):

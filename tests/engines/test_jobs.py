@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from equipoise.engines.execution import Execution
-from equipoise.engines.jobs import OUT_OF_MEMORY, interrupted, run_jobs, unwatched, workers_of
+from equipoise.engines.jobs import OUT_OF_MEMORY, interrupted, run_jobs, workers_of
 from equipoise.engines.local import DIED, KILLED, Failure, Workers
-from equipoise.errors import EquipoiseError, Superseded
+from equipoise.errors import EquipoiseError, LedgerError, Superseded
 from equipoise.protocol import Arm, TrainingSection
 from equipoise.runfolder.job import Job
 
@@ -35,7 +35,7 @@ class Answers:
 
 
 def outcome(engine, seeds):
-    return [(each.seed, result) for each, result in run_jobs(engine, "m:f", [job(s) for s in seeds], unwatched)]
+    return [(each.seed, result) for each, result in run_jobs(engine, "m:f", [job(s) for s in seeds], lambda _: {})]
 
 
 def test_a_job_whose_process_died_is_tried_again_after_all_others():
@@ -82,6 +82,11 @@ def test_a_result_is_never_an_interruption():
 def test_a_job_that_another_run_trains_now_stops_this_run():
     with pytest.raises(Superseded, match="taken over"):
         outcome(Answers(s0=[Failure("Superseded", "taken over")], s1=["done 1"]), [0, 1])
+
+
+def test_a_job_whose_code_is_not_the_locked_one_stops_this_run():
+    with pytest.raises(LedgerError, match=r"helper\.py has changed"):
+        outcome(Answers(s0=[Failure("LedgerError", "helper.py has changed")], s1=["done 1"]), [0, 1])
 
 
 class Standing(Answers):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from equipoise.engines import jobs, ray_cluster, ray_node
@@ -159,3 +160,33 @@ def test_a_call_that_does_not_end_when_told_is_left_behind(monkeypatch):
     assert (results[0].kind, str(results[0])) == (KILLED, "it stood still, and did not answer")
     assert cluster._ray.cancelled == ["frozen"]
     assert cluster.running() == []
+
+
+CHILD = """
+import sys, time
+from equipoise.engines import ray_node
+ray_node.DAEMON_SECONDS = 0.1
+ray_node.answer("os.path:basename", "/a/b", ray_node.Place(sys.argv[1], 1, {}))
+(worker,) = ray_node._WORKERS.values()
+print(worker.process.pid, flush=True)
+time.sleep(600)
+"""
+DAEMON = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", sys.argv[2], sys.argv[1]])
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.long
+def test_processes_of_a_node_end_with_its_daemon(tmp_path):
+    command = [sys.executable, "-c", DAEMON, str(tmp_path), CHILD]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    daemon = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    processes = [psutil.Process(int(daemon.stdout.readline())) for _ in range(2)]
+    assert all(one.is_running() for one in processes)
+    daemon.kill()
+    daemon.communicate()
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert not alive

@@ -1,10 +1,11 @@
 """Jobs that run are watched: their epochs, and those that stand still."""
 
 import logging
+import os
 
 import pytest
 
-from equipoise.engines.watching import POLL_SECONDS, Watching
+from equipoise.engines.watching import POLL_SECONDS, Watching, WatchingPredictions
 from equipoise.protocol import Arm, TrainingSection
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.write import write_rows
@@ -112,3 +113,30 @@ def test_after_the_stated_minutes_it_is_to_be_ended_and_counted_anew(two):
     assert 30 < clock.now <= 40
     assert stood_still(watching, clock, two[:1], 24) == {}
     assert stood_still(watching, clock, two[:1], 24).keys() == {"net/0-0"}
+
+
+def test_a_prediction_that_stands_still_is_ended_and_one_that_answers_is_not(two, caplog):
+    clock = Clock()
+    watching = WatchingPredictions(0.5, clock=clock)
+    writers = [Writer.begin(job.folder) for job in two]
+    ended = []
+    for tick in range(20):
+        clock.now = 4.0 * tick
+        (writers[1]._drafts / "beat").touch()
+        os.utime(writers[1]._drafts / "beat", ns=(tick, tick + 1))
+        ended += watching(two).items()
+    assert [name for name, _ in ended] == ["net/0-0", "net/0-0"], "and the second chance, if it stands still too"
+    assert "minutes without an answer (--stall-minutes)" in ended[0][1]
+    writers[1].end()
+    assert not list(two[1].folder.iterdir()), "nothing is left of the beats"
+
+
+def test_a_prediction_that_stands_still_is_told_where_no_limit_is_set(two, caplog):
+    clock = Clock()
+    watching = WatchingPredictions(clock=clock)
+    with caplog.at_level(logging.WARNING):
+        for minute in range(15):
+            clock.now = 60.0 * minute
+            assert watching(two[:1]) == {}
+    assert len(caplog.messages) == 1
+    assert "predicts and has answered nothing for 11.0 minutes" in caplog.messages[0]

@@ -16,7 +16,7 @@ def test_a_plan_without_a_reason_for_reuse_keeps_its_hash() -> None:
     assert plain.sha256() == Protocol.parse(TEXT.format(split="not_leaks = []")).sha256()
 
 
-@pytest.mark.parametrize("reason", ["  ", "because", "a\\n\\nb"])
+@pytest.mark.parametrize("reason", ["  ", "because", "a\\n\\nb", "<your reason here>"])
 def test_a_reason_without_words_is_refused(reason: str) -> None:
     with pytest.raises(ProtocolError, match="must state the reason in words"):
         Protocol.parse(TEXT.format(split=f'reuse = "{reason}"'))

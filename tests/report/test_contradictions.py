@@ -120,7 +120,9 @@ def recommendation(page: Page) -> Iterator[str]:
         yield f"any of {tied}, which are {decided}"
     if results["ranking"] and (lost or any(pair["verdict"] in UNJUDGED for pair in results["comparisons"])):
         yield "a ranking beside arms that were not judged"
-    if not page.run.sources and TRUTH not in page.text.partition("Which one should be used?")[2][:400]:
+    # In the answer itself, which may first name several arms with their reasons, and so before the next section.
+    beside = page.text.partition("Which one should be used?")[2].partition("training runs finished")[0]
+    if not page.run.sources and TRUTH not in beside:
         yield "a recommendation without its truth"
 
 

@@ -32,6 +32,7 @@ COPIES = {
     "rounded to three digits": lambda one, stream: np.round(one, 3),
     "single precision": lambda one, stream: one.astype(np.float32).astype(float),
     "noise of a ten-thousandth": lambda one, stream: one + stream.normal(0, 1e-4, one.shape),
+    "noise of a thirtieth of the spread": lambda one, stream: one + stream.normal(0, 0.033 * one.std(), one.shape),
 }
 
 
@@ -81,6 +82,16 @@ def test_one_copied_fold_makes_two_runs_one(binary: Maker) -> None:
     copied = concatenate([rest, replace(first, seed=np.ones(len(first), dtype=np.int64))])
     panel = without_repeats(align(copied), endpoint_named("auc", (), table.classes))
     assert panel.repeated == {"a": ((0, 1), (2,))}
+
+
+@pytest.mark.parametrize("apart", [0.1, 0.137])
+def test_the_nearest_runs_that_trials_gave_are_runs_of_their_own(segmentation: Maker, apart: float) -> None:
+    """docs/experiments.md: the nearest two runs were 0.137 standard deviations over cases apart."""
+    stream = np.random.default_rng(4)
+    easy = stream.normal(0.8, 0.05, 60)
+    values = easy + stream.normal(0, apart * easy.std() / np.sqrt(2), (2, 3, 60))
+    panel = align(segmentation(values))
+    assert without_repeats(panel, endpoint_named("dice", ["dice"])) is panel
 
 
 @pytest.mark.long

@@ -84,3 +84,50 @@ def test_a_damaged_store_is_named(tmp_path: Path, text: str) -> None:
     store.write_text(text)
     with pytest.raises(PredictionError, match="is not a store of seed spreads"):
         recall(store, AUC)
+
+
+@pytest.mark.parametrize("true", [0.0, 0.005, 0.02])
+def test_the_interval_of_a_spread_covers_it_also_where_it_is_estimated_as_0(true: float) -> None:
+    # Drawn from the model that the estimate is made for: values of runs vary by training and by the patients whom each
+    # run judges differently; both variances are estimated, the first from 3 runs of two arms, the second from 14
+    # patients.
+    generator, own, df, own_df, draws = np.random.default_rng(3), 0.015, 4, 13, 4000
+    run_square = (true**2 + own**2) * generator.chisquare(df, draws) / df
+    own_square = own**2 * generator.chisquare(own_df, draws) / own_df
+    below = above = zero = 0
+    for run, part in zip(run_square, own_square, strict=True):
+        sd = float(np.sqrt(max(run - part, 0.0)))
+        low, high = SeedSpread(sd, df, run_sd=float(run**0.5), own_sd=float(part**0.5), own_df=own_df).ends
+        below, above, zero = below + (true < low), above + (true > high), zero + (sd == 0)
+        assert low <= sd <= high
+    assert zero > 0 or true > own
+    assert below / draws < 0.12
+    assert above / draws < 0.12
+
+
+def test_a_spread_of_0_keeps_its_upper_limit_from_trial_to_trial(tmp_path: Path) -> None:
+    store = tmp_path / "spreads.json"
+    seen = SeedSpread(0.0, 4, run_sd=0.009, own_sd=0.017, own_df=13)
+    remember(store, "first", AUC, seen)
+    known = recall(store, AUC)
+    assert (known.sd, known.df, known.trials) == (0.0, 4, ("first trial",))
+    assert known.ends == pytest.approx(seen.ends)
+    assert known.ends[1] > 0
+
+
+def test_a_spread_of_0_without_its_limit_says_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "spreads.json"
+    remember(store, "first", AUC, SeedSpread(0.0, 4))
+    rows = json.loads(store.read_text())
+    for row in rows["spreads"]:
+        del row["run_sd"], row["own_sd"], row["own_df"]
+    store.write_text(json.dumps(rows))
+    assert recall(store, AUC) == SeedSpread()
+
+
+def test_a_damaged_part_of_a_spread_is_named(tmp_path: Path) -> None:
+    store = tmp_path / "spreads.json"
+    remember(store, "first", AUC, SeedSpread(0.01, 4))
+    store.write_text(store.read_text().replace('"own_sd": 0.0', '"own_sd": "many"'))
+    with pytest.raises(PredictionError, match="is not a store of seed spreads"):
+        recall(store, AUC)

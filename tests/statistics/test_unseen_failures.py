@@ -17,6 +17,7 @@ from equipoise.statistics.judgement import Comparison
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Fold, Panel
+from equipoise.statistics.reasons import Reason
 from equipoise.statistics.unseen_failures import failed_value, guarded, unseen_failures
 from equipoise.statistics.verdict import Question
 from equipoise.trials.audit import audit
@@ -71,15 +72,15 @@ def test_the_numbers_are_those_of_the_rule_of_three() -> None:
     assert found.p_adjusted < 0.001
     assert (found.verdict, found.withheld) == ("not_enough_data", "b_better")
     text = sentence(found.reason)
-    more = f"in an additional {100 * unseen.reversing:.3g} % of patients"
+    more = f"in {100 * unseen.reversing:.3g} % of patients beyond the failures seen"
     assert f"If b failed (Dice 0) {more}, the result would be reversed" in text
-    assert "150 patients without such a failure cannot exclude a rate of 2 %" in text
+    assert "150 patients without such a failure cannot exclude a rate of up to 2 %" in text
 
 
 def test_a_difference_that_failures_cannot_reverse_stands_and_says_so() -> None:
     found = compared(dice(np.random.default_rng(0), 150, 0.05))
     assert (found.verdict, found.withheld) == ("b_better", None)
-    assert "150 patients without such a failure cannot exclude a rate of 2 %" in sentence(found.reason)
+    assert "150 patients without such a failure cannot exclude a rate of up to 2 %" in sentence(found.reason)
 
 
 @pytest.mark.parametrize("seen", [1, 4])
@@ -212,3 +213,55 @@ def test_equal_means_with_rare_failures_have_no_winner(design: str) -> None:
 @pytest.mark.long
 def test_a_clear_difference_is_still_found() -> None:
     assert winners(lambda stream: dice(stream, 150, 0.03), "dice", 60) >= 0.9
+
+
+def test_where_the_guard_sets_the_detectable_difference_the_reason_says_so_with_that_of_the_tests() -> None:
+    stream = np.random.default_rng(5)
+    values = stream.normal(0.8, 0.05, 40) + stream.normal(0, 0.001, (2, 3, 40))
+    values[1] += stream.normal(0.002, 0.03, 40)  # what all runs of the arm share
+    few = compared(values, question=replace(QUESTION, margin=0.002))
+    assert few.verdict == "not_enough_data"
+    assert few.detectable is not None
+    assert few.detectable_by_tests is not None
+    # 40 patients without a failure leave 3 / 40 of the loss of one, whatever the tests would detect.
+    assert few.unseen_failures is not None
+    assert few.detectable > few.unseen_failures.shift > few.detectable_by_tests
+    # By a power calculation that knows nothing of the guard: Student's t over patients, runs fixed.
+    pilot = (stats.t.ppf(0.975, 39) + stats.t.ppf(0.8, 39)) * few.se
+    assert few.detectable_by_tests == pytest.approx(pilot, rel=0.15)
+    text = sentence(few.reason)
+    assert "guard against unseen failures sets these numbers: 40 patients cannot exclude that" in text
+    assert f"the design detects {few.detectable:.3f}, by the tests alone {few.detectable_by_tests:.3f}." in text
+    withheld = sentence(compared(values).reason)  # equivalent by the tests: the failures are named already
+    assert "patients beyond the failures seen" in withheld
+    assert f"guard against unseen failures the design detects a difference of {few.detectable:.3f}" in withheld
+
+
+def test_where_the_tests_set_it_no_guard_is_named() -> None:
+    stream = np.random.default_rng(5)
+    values = np.clip(stream.normal(0.5, 0.2, (2, 3, 400)) + stream.normal(0, 0.1, (2, 3, 1)), 0.0, 1.0)
+    many = compared(values)
+    assert many.detectable == pytest.approx(many.detectable_by_tests)
+    assert "guard" not in sentence(many.reason)
+
+
+@pytest.mark.parametrize(
+    ("rate", "seen", "words"),
+    [
+        (
+            0.67,
+            2.0,
+            "If net failed (Dice 0) in 67 % of patients beyond the failures seen, the result would be reversed",
+        ),
+        (1.0, 0.0, "Only if net failed (Dice 0) in every patient, the result would be reversed; 14 patients without"),
+        (
+            0.2,
+            0.36,
+            "14 patients with 0.36 such failures in the mean of the runs cannot exclude a rate of up to 23.3 %",
+        ),
+        (0.2, 1.0, "14 patients with 1 such failure cannot exclude"),
+    ],
+)
+def test_rates_of_failures_are_told_so_that_they_can_be(rate: float, seen: float, words: str) -> None:
+    facts = {"arm": "net", "failed": 0.0, "seen": seen, "patients": 14, "excluded": 0.2327, "assumed": ""}
+    assert words in sentence(Reason("unseen_failures", rate=rate, endpoint="Dice", unit="", **facts))

@@ -37,6 +37,14 @@ def test_the_verdict_of_single_runs_is_the_paired_t_test_over_patients() -> None
     assert pair["patients_needed"] > 2
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_claim_on_methods_says_what_an_audit_cannot_check(seeds: int) -> None:
+    results = audit(dice(0.06, seeds), cases_are_patients=True, margin=0.02)
+    assert results["comparisons"][0]["verdict"] == "a_better"
+    answer = answers(results, {"new": "new", "old": "old"})[0].answer
+    assert answer.endswith("cannot check that the runs of an arm are trainings of their own.") is (seeds > 1)
+
+
 def test_a_difference_below_the_margin_is_equivalence_of_these_networks() -> None:
     found = audit(dice(0.0), cases_are_patients=True, margin=0.05)
     assert found["comparisons"][0]["verdict"] == "equivalent"

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from equipoise.cohorts.case_cards import CaseCards
+from equipoise.cohorts.splits.leakage import Leak
 from equipoise.testing.phantoms.cases import phantom
-from equipoise.trials.cautions import prevailing_patient, rare_classes
+from equipoise.trials.cautions import equal_patients, prevailing_patient, rare_classes
 
 
 def cohort_of(patients, **named):
@@ -29,3 +31,15 @@ def test_a_patient_with_most_cases_is_told_without_a_name():
     assert "p0" not in sentence
     assert prevailing_patient(cohort_of([0, 0, 1, 1, 2, 2])) == []
     assert prevailing_patient(cohort_of([*[0] * 19, *range(1, 82)])) == []
+
+
+def test_equal_pictures_of_two_patients_are_told_where_they_are_no_leak():
+    cohort = cohort_of(range(12))
+    again = replace(cohort.cases[5], id="copy", patient="p99")
+    cohort = replace(cohort, cases=(*cohort.cases, again))
+    cards, first = CaseCards(cohort), cohort.cases[5].id
+    (sentence,) = equal_patients(cohort, cards, [])
+    assert "1 pair of cases of different patients are equal, which `equipoise check` names" in sentence
+    assert f"('{first}' and 'copy')" in equal_patients(cohort, cards, [], named=True)[0]
+    assert equal_patients(cohort, cards, [Leak("copy", first, "equal")]) == []
+    assert equal_patients(cohort, cards, [], [[first, "copy"]]) == []

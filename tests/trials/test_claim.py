@@ -14,7 +14,7 @@ from equipoise.runfolder import lease as lease_module
 from equipoise.runfolder.lease import TAKEN_AFTER_SECONDS, Lease
 from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.ownership import RUN, prove_ours
-from equipoise.trials.claim import claimed
+from equipoise.trials.claim import claimed, refuse_in_use
 
 
 @pytest.fixture
@@ -66,6 +66,21 @@ def test_where_locks_work_no_lease_is_made(tmp_path):
     with claimed(tmp_path) as held:
         held()
         assert names(tmp_path) == [".claim"]
+
+
+def test_a_folder_that_another_run_holds_is_refused_before_it_is_claimed(tmp_path):
+    refuse_in_use(tmp_path / "new")
+    with claimed(tmp_path), pytest.raises(EquipoiseError, match="in use by another run"):
+        refuse_in_use(tmp_path)
+    refuse_in_use(tmp_path)
+    with claimed(tmp_path):  # and the question holds nothing
+        pass
+    assert names(tmp_path) == [".claim"]
+
+
+def test_a_system_without_locks_has_no_answer_before_the_claim(no_locks, tmp_path):
+    (tmp_path / ".claim").write_bytes(b"")
+    refuse_in_use(tmp_path)
 
 
 def test_a_claim_of_before_stays(no_locks, tmp_path):

@@ -16,8 +16,10 @@ def test_nothing_is_answered_where_there_is_no_trial(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def ended(classification_trial, tmp_path):
-    return classification_trial.copy(tmp_path / "copy")
+def ended(classification_trial, tmp_path, monkeypatch):
+    copied = classification_trial.copy(tmp_path / "copy")
+    monkeypatch.setenv("EQUIPOISE_CACHE", str(copied.cache))  # with the key of the user who wrote its results
+    return copied
 
 
 def spoil(name):
@@ -38,10 +40,12 @@ def replaced(name, old, new):
         lambda run: os.utime(run / "results.json", (1, 1)),
         lambda run: (run / "baselines").rename(run / "moved"),
         spoil("cases.csv"),
+        spoil("results.json"),
+        replaced("report.html", b"</h1>", b" FORGED</h1>"),
         replaced("ledger.jsonl", b'"finished"', b'"finishes"'),
         replaced("protocol.toml", b"epochs = ", b"epochs = 1"),
     ],
-    ids=["report", "results", "predictions", "end", "age", "rules", "cases", "ledger", "protocol"],
+    ids=["report", "results", "predictions", "end", "age", "rules", "cases", "numbers", "words", "ledger", "protocol"],
 )
 def test_a_folder_that_changed_is_not_answered(ended, change):
     assert finished.finished_results(ended.protocol, ended.run) is not None

@@ -112,6 +112,11 @@ def test_ids_resolves_what_is_left_out_and_other_spellings(tmp_path: Path) -> No
         assert (row.shown, row.case) == (new.case, old.case)
         assert row.file.endswith(f"{CANARY} file {number:02d}.png")
         assert Path(row.file).is_file()
+    old, new = cohort.cases[3], shown.cases[3]
+    (row,) = names_of(protocol, None, [new.id])
+    assert (row.case, Path(row.file).name) == (old.id, f"{old.id}.png")
+    assert Path(row.file).is_file()
+    assert all(row.file for row in names_of(protocol) if row.case)
     pseudonym = next(part for note in shown.notes for part in note.split("'") if part.startswith("x-"))
     assert [row.patient for row in names_of(protocol, None, [pseudonym])] == ["kanari-schmidt p5"]
     assert len(names_of(protocol)) == 41 + 3 + 1

@@ -28,6 +28,9 @@ def trial(split: str = "", **changes):
         ("near", {}, False),
         ("equal", {}, True),
         ("patient", {}, True),
+        ("copy", {}, True),
+        ("near copy", {}, False),
+        ("near copy", {"patients_known": False}, False),
         ("near", {"patients_known": False}, True),
         ("near", {"patients_known": False, "patients_guessed": True}, True),
     ],
@@ -35,6 +38,15 @@ def trial(split: str = "", **changes):
 def test_likeness_alone_refuses_no_stated_patient(kind, changes, refused):
     reasons = refusals(trial(**changes), [Leak("phantom-00000", "phantom-00001", kind)])
     assert bool(reasons) is refused
+
+
+def test_copies_in_one_part_are_refused_in_one_sentence_with_the_first_pairs():
+    copies = [Leak("a", name, "copy") for name in "bcde"]
+    (reason,) = refusals(trial(), copies)
+    assert reason.count("\n") == 0
+    assert "first a and b, a and c, a and d of 4 pairs" in reason
+    assert 'correct the patient ids, or set split.not_leaks = [["a", "b"]]' in reason
+    assert refusals(trial("allow_leaks = true"), copies) == []
 
 
 def test_the_remedy_for_guesses_is_to_group():

@@ -12,7 +12,7 @@ from equipoise.protocol import Protocol
 from equipoise.runfolder.paths import CASES, LOCK
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.trials.claim import claimed
-from equipoise.trials.lock import lock
+from equipoise.trials.lock import lock, refuse_other_plan
 
 TEXT = """
 [cohort]
@@ -63,6 +63,17 @@ def test_another_plan_is_refused_and_named(plan, tmp_path, text, cases, seed, co
     with pytest.raises(LedgerError, match=complaint):
         lock(tmp_path, Protocol.parse(text), cohort, split(cohort, seed=seed), {})
     assert (tmp_path / LOCK).read_bytes() == content
+
+
+def test_another_protocol_or_cohort_is_refused_before_an_arm_is_tried(plan, tmp_path):
+    protocol, cohort = plan[:2]
+    refuse_other_plan(tmp_path / "new", protocol, cohort)
+    lock(tmp_path, *plan, {})
+    refuse_other_plan(tmp_path, protocol, cohort)
+    with pytest.raises(LedgerError, match="belongs to another protocol; nothing was overwritten"):
+        refuse_other_plan(tmp_path, Protocol.parse(TEXT + "[training]\nepochs = 3\n"), cohort)
+    with pytest.raises(LedgerError, match="was locked with other data"):
+        refuse_other_plan(tmp_path, protocol, phantom(cases=61, size=16))
 
 
 def test_other_code_of_ones_own_is_refused(plan, tmp_path):

@@ -14,6 +14,7 @@ import equipoise
 from equipoise.errors import EquipoiseError, Interrupted, LedgerError, ProtocolError
 from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.paths import LEDGER
+from equipoise.trials import prediction
 from equipoise.trials import run as trial_module
 
 SHARED = Path(__file__).resolve().parents[1] / "shared_trials"
@@ -107,8 +108,9 @@ def test_another_folder_gives_identical_numbers(finished, tmp_path, without_time
     assert (tmp_path / "other" / "jobs" / "unet" / "0-1" / "predictions.parquet").read_bytes() == mine
 
 
-def test_another_protocol_is_refused_and_nothing_overwritten(finished):
+def test_another_protocol_is_refused_and_nothing_overwritten(finished, monkeypatch):
     folder, _ = finished
+    monkeypatch.setattr(trial_module, "unsound_layers", None)  # no layer is tried before
     before = (folder / "lock.json").read_bytes()
     changed = equipoise.Protocol.parse(PROTOCOL.replace("epochs = 2", "epochs = 3"), folder=folder.parent)
     with pytest.raises(LedgerError, match="belongs to another protocol"):
@@ -124,6 +126,21 @@ def test_predictions_made_anew_are_a_second_opening(finished, tmp_path):
     results = equipoise.run(finished[0].parent / "protocol.toml", folder)
     assert results["ledger"]["test_openings"] == 2
     assert "exploratory" in (folder / "report.html").read_text().lower()
+
+
+@pytest.mark.usefixtures("jobs_here")
+def test_predictions_that_an_interrupted_opening_left_are_made_again(finished, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished[0], folder)
+    honest = (folder / "jobs" / "own" / "0-0" / "predictions.parquet").read_bytes()
+    # Cut behind the opening, as a kill would leave it: the hash of the predictions is gone, and no chain is forged.
+    lines = (folder / LEDGER).read_text().splitlines(keepends=True)
+    opened = next(number for number, line in enumerate(lines) if '"kind": "test opened"' in line)
+    (folder / LEDGER).write_text("".join(lines[: opened + 1]))
+    shutil.copy(folder / "jobs" / "unet" / "0-1" / "predictions.parquet", folder / "jobs" / "own" / "0-0")
+    results = equipoise.run(finished[0].parent / "protocol.toml", folder)
+    assert (folder / "jobs" / "own" / "0-0" / "predictions.parquet").read_bytes() == honest
+    assert (results["ledger"]["verified"], results["ledger"]["test_openings"]) == (True, 1)
 
 
 def test_a_missing_job_is_named_by_the_report(finished, tmp_path):
@@ -204,11 +221,11 @@ def test_ctrl_c_leaves_a_resumable_run(protocol, finished, tmp_path, monkeypatch
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    real = trial_module._predict
-    monkeypatch.setattr(trial_module, "_predict", interrupted)
+    real = prediction.predict_test
+    monkeypatch.setattr(trial_module, "predict_test", interrupted)
     with pytest.raises(Interrupted, match="the same command resumes"):
         equipoise.run(protocol, tmp_path / "run")
-    monkeypatch.setattr(trial_module, "_predict", real)
+    monkeypatch.setattr(trial_module, "predict_test", real)
     assert without_times(equipoise.run(protocol, tmp_path / "run")) == without_times(finished[1])
 
 
@@ -238,11 +255,11 @@ def test_a_full_disk_stops_with_a_sentence_and_loses_nothing(protocol, finished,
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    real = trial_module.open_test
-    monkeypatch.setattr(trial_module, "open_test", full)
+    real = prediction.open_test
+    monkeypatch.setattr(prediction, "open_test", full)
     with pytest.raises(EquipoiseError, match="No space left on device.*free disk space"):
         equipoise.run(protocol, tmp_path / "run")
-    monkeypatch.setattr(trial_module, "open_test", real)
+    monkeypatch.setattr(prediction, "open_test", real)
     results = equipoise.run(protocol, tmp_path / "run")
     assert results["ledger"]["test_openings"] == 1
     assert without_times(results) == without_times(finished[1])

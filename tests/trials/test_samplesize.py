@@ -94,7 +94,7 @@ def test_a_difference_that_is_none_is_refused_before_anything_is_read(difference
 @pytest.mark.long
 def test_patients_who_stand_twice_are_told(tmp_path: Path) -> None:
     planned = samplesize([small_pilot(tmp_path / "twice.csv", twice=True)], difference=0.05)
-    assert "counts as two patients" in planned.warnings[0]
+    assert "40 patients were joined" in planned.warnings[0]
     assert planned.warnings[0] in planned.text.plain()
     assert planned.as_json()["warnings"] == list(planned.warnings)
     assert samplesize([small_pilot(tmp_path / "once.csv")], difference=0.05).warnings == ()

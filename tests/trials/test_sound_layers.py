@@ -9,7 +9,9 @@ import pytest
 
 from equipoise.engines import local
 from equipoise.errors import EquipoiseError, Interrupted, LedgerError, ProtocolError
+from equipoise.protocol import Arm, TrainingSection
 from equipoise.report.text.reasons import sentence
+from equipoise.runfolder.job import Job
 from equipoise.runfolder.read import read_lock
 from equipoise.statistics.reasons import Reason
 from equipoise.trials import sound_layers
@@ -158,6 +160,26 @@ def test_the_cache_is_read_and_a_broken_one_is_a_remark(tmp_path, monkeypatch, c
     known.keep({"shared": ["a"], "verdicts": {"a": ""}})
     known.write()
     assert "could not be cached for later trials" in caplog.text
+
+
+def test_what_own_code_shows_of_a_layer_holds_for_that_code_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("EQUIPOISE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "mine.py").write_text("class Net: pass")
+    arms = {name: Arm.model_validate({"name": "a", "model": name}) for name in ("unet", "mine:Net")}
+    places = (tmp_path, tmp_path, tmp_path)
+    training = TrainingSection(epochs=1, batch_size=2)
+    own, built_in = (
+        Job(arms[name], 0, 0, *places, "classification", ("x", "y"), 1, 2, training, {}, "auc")
+        for name in ("mine:Net", "unet")
+    )
+    code = sound_layers._code_of(own)
+    known = sound_layers._Known(1, code)
+    known.keep({"shared": ["a"], "verdicts": {"a": "it is wrong"}})
+    known.write()
+    assert sound_layers._Known(1, sound_layers._code_of(built_in)).verdicts == {}
+    assert sound_layers._Known(1, code).verdicts == {"a": "it is wrong"}
+    (tmp_path / "mine.py").write_text("class Net: changed = True")
+    assert sound_layers._Known(1, sound_layers._code_of(own)).verdicts == {}
 
 
 def test_other_machines_have_other_verdicts(monkeypatch):

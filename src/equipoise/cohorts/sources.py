@@ -14,6 +14,7 @@ from equipoise.cohorts.cohort import Case, Cohort, Image
 from equipoise.cohorts.finding_labels import as_detection
 from equipoise.cohorts.formats.file_names import missing_path
 from equipoise.cohorts.layouts.patients import check_patients
+from equipoise.cohorts.layouts.structure_names import refuse_late_background
 from equipoise.cohorts.public.catalogue import entry_named
 from equipoise.cohorts.public.fetched import PublicFolder
 from equipoise.cohorts.store import content_key
@@ -124,6 +125,8 @@ def load(section: CohortSection, path: Path | None = None, code: Path | None = N
             choices = nearest(key, [name for name in parameters if name != "path"])
             raise ProtocolError(f"the key 'cohort.{key}' is unknown to the source {section.source!r}; {choices}")
     _refuse_texts(settings, parameters)
+    if task.has_masks:
+        refuse_late_background(settings.get("classes"))
     # Of one's own source only its code knows what a path stands for.
     if path is not None and ":" not in section.source and not path.exists():
         raise CohortError(f"cohort.path: {missing_path(path)}")

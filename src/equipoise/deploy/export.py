@@ -49,6 +49,7 @@ from equipoise.lookup import resolve, source_hash
 from equipoise.plain_files import bytes_of, inside
 from equipoise.progress import Watch, silent
 from equipoise.protocol.arm import ENSEMBLE
+from equipoise.protocol.stated_reason import is_placeholder
 from equipoise.report.text.arm_evidence import arm_evidence
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import Ledger
@@ -190,6 +191,11 @@ def _files(record: Mapping[str, Any], proven: _Proven, weights: bytes) -> dict[s
 
 
 def _refuse(reasons: list[str], although: str | None, arm: str) -> None:
+    if although and although.strip() and is_placeholder(although):
+        raise EquipoiseError(
+            f"--although {although!r} is a placeholder and no reason; write why {arm} is exported nevertheless, as "
+            '--although "a trial of the export, not for use", and the card prints it'
+        )
     if reasons and not (although or "").strip():
         raise EquipoiseError(
             f"{arm} is not exported: {'; '.join(reasons)}; to export it anyway, give your reason with --although, and "

@@ -17,6 +17,7 @@ from equipoise.deploy.contract import size_unit
 from equipoise.deploy.page_planes import NEAR_MM, OBLIQUE_DEGREES, finding_of, obliqueness, planes_of
 from equipoise.deploy.page_volume import volume_of
 from equipoise.deploy.predictor import Answer
+from equipoise.report.text.objection import Objection
 from equipoise.runfolder.paths import file_stem
 
 MOST_CANDIDATES = 20
@@ -44,7 +45,7 @@ def _rendered(template: str, **values: Any) -> str:
 
 def case_page(
     case: str, image: Image, answer: Answer, *, warnings: Sequence[str], channel: str, arm: str, bundle: str,
-    against: str = "",
+    against: Objection | None = None,
 ) -> str:  # fmt: skip
     """Return the page of one answer as HTML.
 
@@ -109,7 +110,12 @@ def _notes(image: Image, answer: Answer, channel: str) -> list[str]:
 
 
 def index_page(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, arm: str, bundle: str, against: str = ""
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    *,
+    arm: str,
+    bundle: str,
+    against: Objection | None = None,
 ) -> str:
     """Return the page of all cases as HTML: their rows, with a link to the page of each that was answered.
 

@@ -57,7 +57,9 @@ class Summary:
         lines += [f"pages: {Path(self.out) / INDEX}"] if self.pages else []
         lines += [f"first failure: {self.first_failure}"] if self.failed else []
         if self.left_out:
-            lines.append(f"{len(self.left_out)} files in folders are not known images, first {self.left_out[0]}")
+            one = f"1 file in a folder is no image of a known form: {self.left_out[0]}"
+            many = f"{len(self.left_out)} files in folders are no images of a known form, first {self.left_out[0]}"
+            lines.append(one if len(self.left_out) == 1 else many)
         return "\n".join([*lines, f"{RESEARCH_ONLY[0].upper()}{RESEARCH_ONLY[1:]}."])
 
 

@@ -28,6 +28,7 @@ from equipoise.errors import CohortError
 from equipoise.evaluation.candidates import Candidates, most_suspicious, nested_candidates, peak_candidates
 from equipoise.preprocessing import Prepared
 from equipoise.preprocessing.pipeline import Record
+from equipoise.report.text.objection import Objection, objection
 from equipoise.tasks.task import FINDINGS, LABEL
 
 RESEARCH_ONLY = "for research only: not a medical device, not for clinical decisions"
@@ -235,11 +236,12 @@ class Bundle(Predictor):
         return str(self.files.record["evidence"]["arm"])
 
     @property
-    def against(self) -> str:
-        """Why the trial speaks against the arm, and why it was exported nevertheless; "" where it does not."""
+    def against(self) -> Objection | None:
+        """What stands against the arm, and why it was exported nevertheless; None where nothing does."""
         evidence = self.files.record["evidence"]
         overruled, although = evidence.get("overruled") or [], evidence.get("although") or ""
-        return f"{'; '.join(overruled)}. Exported despite this: {although}" if overruled and although else ""
+        reasons = objection(overruled) if although else None
+        return reasons and Objection(reasons.title, f"{reasons.text}. Exported despite this: {although}")
 
     @property
     def sha256(self) -> str:

@@ -28,7 +28,7 @@ from equipoise.protocol.toml import read_text
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import PREDICTED, TUNED, Ledger
 from equipoise.runfolder.names import as_locked
-from equipoise.runfolder.own_code import check_code, own_code_of_arm
+from equipoise.runfolder.own_code import MODULES, check_code, own_code_of_arm
 from equipoise.runfolder.paths import CHECKPOINT, JOBS, PROTOCOL, WEIGHTS, job_name
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.tasks.task import MASK
@@ -189,7 +189,7 @@ def _refuse_untrusted(folder: RunFolder, arm: str, protocol: str | Path | None, 
     for what, name in own_code_of_arm(folder.path, plans, arm):
         digest = (folder.lock.get("code") or {}).get(name)
         if digest is not None:
-            check_code(name, what, digest, place, trusted)
+            check_code(name, what, digest, place, trusted, folder.lock.get(MODULES))
         elif not (trusted or is_imported(name)):
             raise EquipoiseError(
                 f"the {what} {name!r} is custom code that this run folder names, which runs only with your "

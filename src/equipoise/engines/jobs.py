@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from equipoise.engines import local, ranks
 from equipoise.engines.execution import LOCAL, Execution
-from equipoise.errors import EquipoiseError, Interrupted, Superseded
+from equipoise.errors import EquipoiseError, Interrupted, LedgerError, Superseded
 from equipoise.runfolder.job import Job
 
 OUT_OF_MEMORY = "MemoryError"
@@ -57,11 +57,6 @@ def workers_of(threads: int, how: Execution = LOCAL) -> Engine:
     return local.Workers(threads)
 
 
-def unwatched(_running: Sequence[Job]) -> Mapping[str, str]:
-    """Look at nothing and end nothing: a watch for `run_jobs`."""
-    return {}
-
-
 def run_jobs(
     workers: Engine, function: str, jobs: list[Job], look: Callable[[Sequence[Job]], Mapping[str, str]]
 ) -> Iterator[tuple[Job, Any]]:
@@ -72,8 +67,8 @@ def run_jobs(
 
     A job whose process died (out of memory, a crash in a library), or whose memory ran out, is run once more and
     resumes from its checkpoint; `interrupted` tells whether the second end counts against the arm.
-    Raises OSError where a job could not write its files, and Superseded where another run trains it now, because
-    neither is a property of the arm.
+    Raises OSError where a job could not write its files, Superseded where another run trains it now, and LedgerError
+    where its record or its code is not the locked one, because none of these is a property of the arm.
     """
     # The second chance comes after all other jobs: memory that they shared is free by then.
     again: list[Job] = []
@@ -82,6 +77,8 @@ def run_jobs(
             job = chance[index]
             if isinstance(result, local.Failure) and result.kind == "OSError":
                 raise OSError(result.text)
+            if isinstance(result, local.Failure) and result.kind == LedgerError.__name__:
+                raise LedgerError(result.text)
             if isinstance(result, local.Failure) and result.kind == Superseded.__name__:
                 raise Superseded(result.text)
             if isinstance(result, local.Failure) and result.kind in _RETRIED and chance is jobs:

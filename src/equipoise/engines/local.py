@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Self, cast
 
 from equipoise.child_process import PYTHON, import_environment
 from equipoise.cores import available_cores
+from equipoise.engines.tenants import SHARED, Waiting, tenant_of
 from equipoise.engines.worker import receive, send
 from equipoise.runfolder.cards import PER_CARD, WORKER, cards
 
@@ -108,9 +109,7 @@ class Workers:
         A call that raises, or whose process dies, yields a Failure. `tick` is called about once a second meanwhile.
         """
         # The function is a name, which the workers alone import: this process then need not load torch.
-        waiting: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
-        for item in enumerate(arguments):
-            waiting.put(item)
+        waiting = Waiting(arguments)
         ended: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
         for worker in self._workers[: len(arguments)]:
             threading.Thread(target=worker.serve, args=(function, waiting, ended), daemon=True).start()
@@ -133,7 +132,11 @@ KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(2**30), "MALLOC_TRIM_THRESHOLD_": s
 
 
 class SingleWorker:
-    """One worker process, started when first needed; a process that died is replaced. number: among its equals."""
+    """One worker process, started when first needed; a process that died is replaced. number: among its equals.
+
+    A process that has run an arm's own code ends before a call of another tenant, which gets a fresh one; see
+    `engines.tenants`.
+    """
 
     def __init__(self, threads: int, number: int = 0) -> None:
         self.threads = threads
@@ -143,23 +146,23 @@ class SingleWorker:
         self._why: str | None = None
         self._changing = threading.Lock()
         self.process: subprocess.Popen[bytes] | None = None
+        self.tenant = SHARED
 
-    def serve(self, function: str, waiting: "queue.SimpleQueue[Any]", ended: "queue.SimpleQueue[Any]") -> None:
+    def serve(self, function: str, waiting: Waiting, ended: "queue.SimpleQueue[Any]") -> None:
         """Pass waiting calls to the process until none is left; replace a process that died."""
         while not self.stopped:
-            try:
-                index, argument = waiting.get_nowait()
-            except queue.Empty:
+            call = waiting.take(self.tenant)
+            if call is None:
                 return
-            ended.put((index, self._answer(index, function, argument)))
+            index, argument, tenant = call
+            ended.put((index, self._answer(index, function, argument, tenant)))
 
-    def _answer(self, index: int, function: str, argument: Any) -> Any:
+    def _answer(self, index: int, function: str, argument: Any, tenant: str) -> Any:
         """Return the result of one call, or a Failure: an exception here would end the thread, and nobody be told."""
         try:
-            if self.process is None:
-                self.process = self._start()
+            process = self._process_for(tenant)
             self.index = index  # now, because a process that has not started cannot be ended
-            return self._call(self.process, function, argument)
+            return self._call(process, function, argument)
         except OSError as error:
             # Too many processes or too little memory: the machine lacks it, which says nothing about the arm.
             return Failure(KILLED, f"no worker process could be started ({error})")
@@ -179,9 +182,18 @@ class SingleWorker:
 
     def call(self, function: str, argument: Any) -> Any:
         """Call the function named "module:function" in the process; a Failure where it raises or its process dies."""
+        return self._call(self._process_for(tenant_of(argument)), function, argument)
+
+    def _process_for(self, tenant: str) -> "subprocess.Popen[bytes]":
+        """Return the process for a tenant: this one, or a fresh one where another tenant has run code in this one."""
+        if self.process is not None and self.tenant not in (SHARED, tenant):
+            process, self.process = self.process, None
+            process.kill()
+            self._close(process)
         if self.process is None:
             self.process = self._start()
-        return self._call(self.process, function, argument)
+        self.tenant = tenant
+        return self.process
 
     def _call(self, process: "subprocess.Popen[bytes]", function: str, argument: Any) -> Any:
         try:

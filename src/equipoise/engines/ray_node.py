@@ -6,6 +6,8 @@ It imports no Ray: the cluster calls it by name.
 import hashlib
 import os
 import socket
+import threading
+import time
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -61,10 +63,32 @@ def answer(function: str, argument: Any, place: Place) -> tuple[str, Any]:
 
 
 _WORKERS: dict[tuple[str, int, str | None], SingleWorker] = {}
+DAEMON_SECONDS = 5.0
+"""Between two looks whether the node's daemon, which started this process, still lives."""
+
+
+@cache
+def _follow_the_daemon() -> None:
+    """End this process and its workers once the node's daemon has ended, from now on.
+
+    A node that stood still for minutes is dead for its cluster, and its daemon ends as it wakes; the processes that ran
+    its tasks were seen to stay, and with them their workers.
+    """
+    daemon = os.getppid()
+
+    def follow() -> None:
+        while os.getppid() == daemon:
+            time.sleep(DAEMON_SECONDS)
+        for worker in _WORKERS.values():
+            worker.stop()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _worker(key: tuple[str, int, str | None]) -> SingleWorker:
     """Return the worker of this process; another one where the call has another folder, threads or devices."""
+    _follow_the_daemon()
     for other in [other for other in _WORKERS if other != key]:
         _WORKERS.pop(other).stop()
     return _WORKERS.setdefault(key, SingleWorker(key[1]))

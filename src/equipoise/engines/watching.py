@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from equipoise.progress import remark
 from equipoise.runfolder.job import Job
-from equipoise.runfolder.writer import written_by
+from equipoise.runfolder.writer import last_beat, written_by
 
 POLL_SECONDS = 3.0
 """Between two looks at the files: on a network disk every look is a call to its server."""
@@ -94,11 +94,63 @@ class Watching:
         return UNKNOWN_SECONDS if mean is None else max(LEAST_SECONDS, OWN_EPOCHS * mean)
 
 
+class WatchingPredictions:
+    """Remarks on jobs that predict and stand still, and says which of them to end; arguments as of `Watching`.
+
+    Networks alone give signs between their beginning and their end: an ensemble averages files, and nnU-Net's own
+    program says nothing meanwhile.
+    """
+
+    def __init__(
+        self,
+        stall_minutes: float | None = None,
+        held: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limit, self._held, self._clock = stall_minutes, held, clock
+        self._running: dict[str, tuple[tuple[str, int], _Seen]] = {}
+        self._looked = float("-inf")
+
+    def __call__(self, running: Sequence[Job]) -> dict[str, str]:
+        """Look at the running jobs, at most every few seconds; return which to end by name, and why."""
+        now = self._clock()
+        if now - self._looked < POLL_SECONDS:
+            return {}
+        self._looked = now
+        self._held()
+        names = {job.name for job in running}
+        self._running = {name: seen for name, seen in self._running.items() if name in names}
+        late = [(job.name, why) for job in running if job.is_network and (why := self._of_one(job, now)) is not None]
+        return dict(late)
+
+    def _of_one(self, job: Job, now: float) -> str | None:
+        beat = last_beat(job.folder)
+        known = self._running.get(job.name)
+        if known is None or known[0] != beat:
+            self._running[job.name] = beat, _Seen(0, now, UNKNOWN_SECONDS)
+            return None
+        seen = known[1]
+        still = now - seen.since
+        if self._limit is not None and still > self._limit * 60:
+            del self._running[job.name]
+            return f"its worker was stopped after {still / 60:.1f} minutes without an answer (--stall-minutes)"
+        if still > seen.told_after:
+            remark(f"job {job.name} predicts and has answered nothing for {still / 60:.1f} minutes; {_remedy(job)}")
+            seen.told_after = 4 * still
+        return None
+
+
 def _sentence(job: Job, epochs: int, still: float) -> str:
+    return (
+        f"job {job.name} has had no new epoch for {still / 60:.1f} minutes, after {epochs} of {job.training.epochs}; "
+        f"{_remedy(job)}"
+    )
+
+
+def _remedy(job: Job) -> str:
     writer = written_by(job.folder)
     who = f"process {writer.get('pid')} on {writer.get('host')}" if writer else "its process"
     return (
-        f"job {job.name} has had no new epoch for {still / 60:.1f} minutes, after {epochs} of {job.training.epochs}; "
         f"check whether {who} still computes (it may be stopped, or its disk may hang), or set a time limit with "
         "--stall-minutes"
     )

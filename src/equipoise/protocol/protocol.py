@@ -140,6 +140,7 @@ class Protocol(Section):
     endpoints: EndpointsSection = EndpointsSection()
     _folder: Path = PrivateAttr(default_factory=Path.cwd)
     _text: str = PrivateAttr(default="")
+    _file: str = PrivateAttr(default="")
 
     _arrays = tuples("arms")
 
@@ -291,6 +292,11 @@ class Protocol(Section):
         return self._folder
 
     @property
+    def file(self) -> str:
+        """The protocol's file as it was given, for commands in messages; empty for a protocol without one."""
+        return self._file
+
+    @property
     def text(self) -> str:
         """The protocol's TOML text as given, or generated for a protocol made in Python."""
         return self._text or tomlkit.dumps(self.model_dump(mode="json", exclude_none=True))
@@ -351,4 +357,6 @@ class Protocol(Section):
 
         Raises ProtocolError where the file is missing or unreadable, or a key or value is not allowed.
         """
-        return cls.parse(read_text(Path(path)), str(path), Path(path).parent)
+        protocol = cls.parse(read_text(Path(path)), str(path), Path(path).parent)
+        protocol._file = str(path)
+        return protocol

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from equipoise.protocol.sections import Positive, Section, tuples
+from equipoise.protocol.stated_reason import is_placeholder
 
 STATEMENTS = ("not_leaks", "reuse")
 """Keys that state something of the data; a plan that leaves them out is the plan that it was without them."""
@@ -65,6 +66,6 @@ class SplitSection(Section):
     def _in_words(cls, value: str) -> str:
         # What is printed at the top of a report is one line, and an empty one would waive the rule for nothing.
         line = " ".join(value.split())
-        if value and len(line) < _SHORTEST_REASON:
+        if value and (len(line) < _SHORTEST_REASON or is_placeholder(line)):
             raise ValueError(f"must state the reason in words ({_SHORTEST_REASON} characters or more), or be left out")
         return line

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from equipoise.report.summary import advise, results_of, summarise, write_results
     from equipoise.report.writing import (
         example_cases,
+        export_notes,
         export_step,
         is_study_folder,
         report_study,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "advise",
     "example_cases",
+    "export_notes",
     "export_step",
     "is_study_folder",
     "read_folder",

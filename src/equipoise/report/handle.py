@@ -12,11 +12,13 @@ from typing import Any
 from equipoise.atomic_write import write_text
 from equipoise.errors import EquipoiseError
 from equipoise.lookup import nearest
+from equipoise.progress import remark
 from equipoise.report.text.display_names import names_in
 from equipoise.report.text.verdicts import answers
 from equipoise.report.text.words import decisive, interval, label_of, number, verdict_in_words
 from equipoise.runfolder.paths import REPORT
 from equipoise.runfolder.read import read_results
+from equipoise.runfolder.seal import unsealed
 from equipoise.sinks import cells
 
 Row = dict[str, Any]
@@ -129,11 +131,13 @@ class Results(dict[str, Any]):
 def load_results(folder: str | Path) -> Results:
     """Return the results of a run folder or of an audit's folder, as its report left them.
 
-    Raises EquipoiseError where the folder has none.
+    A remark says where another user, or an editor, wrote them last. Raises EquipoiseError where the folder has none.
     """
     values = read_results(Path(folder))
     if values is None:
         raise EquipoiseError(f"{folder} has no results yet; make them with `equipoise report {quote(str(folder))}`")
+    for note in unsealed(Path(folder)):
+        remark(note)
     return Results(values, folder)
 
 

@@ -48,7 +48,8 @@ def advise(
     results: dict[str, Any], prefer: str = recommendation.QUALITY, max_latency_ms: float | None = None
 ) -> dict[str, Any]:
     """Recommend an arm for one need, from results.json: {"arm", "tied_with", "beats_baseline", "reason",
-    "display"}; `display` is the arm's name as the page prints it.
+    "left_out", "display"}; `left_out` are the arms that are no candidates, each with its reason; `display` is the
+    arm's name as the page prints it.
 
     prefer: one of `recommendation.PREFERENCES`; max_latency_ms: arms slower than this for one case are out (None: no
     limit). Raises EquipoiseError for another preference.

@@ -16,7 +16,7 @@ from equipoise.report.study.page import render_study, study_figures
 from equipoise.report.study.study import study_results
 from equipoise.report.study.tables import study_tables
 from equipoise.report.summary import results_of
-from equipoise.report.text.export_command import export_command, model_cards
+from equipoise.report.text.export_command import export_command, model_cards, notes_on_export
 from equipoise.runfolder.paths import (
     CASES,
     FIGURES,
@@ -32,6 +32,7 @@ from equipoise.runfolder.paths import (
     trial_folder,
 )
 from equipoise.runfolder.read import RunFolder, is_predicted, read_folder, read_study_plan
+from equipoise.runfolder.seal import seal
 
 
 def example_cases(folder: Path, trust_code: bool = False) -> tuple[str | None, list[str]]:
@@ -50,6 +51,12 @@ def export_step(run: RunFolder, results: dict[str, Any], advice: dict[str, Any],
     if advice["arm"] is None or advice["beats_baseline"] is False:
         return None
     return export_command(run, results, str(advice["arm"]), folder)
+
+
+def export_notes(run: RunFolder, results: dict[str, Any], advice: dict[str, Any]) -> list[str]:
+    """Return what to do before the command of `export_step` is used; nothing without one."""
+    command = export_step(run, results, advice, str(run.path))
+    return [] if command is None else notes_on_export(run, results, str(advice["arm"]), command)
 
 
 def write_report(
@@ -88,6 +95,7 @@ def write_pages(
             write_text(model_card(folder, arm), card)
         Results(results).save_csv(folder / TABLES)
         write_text(folder / REPORT, render(run, results, figures, further))
+        seal(folder)
 
 
 def is_study_folder(folder: Path) -> bool:

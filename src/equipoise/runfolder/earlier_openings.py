@@ -41,6 +41,14 @@ def cautions_of_openings(lock: Mapping[str, Any], rows: tuple[Opening, ...]) -> 
     return [*_of_other_plans(counted), *_of_the_study(_family(lock))]
 
 
+def remedy_of_openings(lock: Mapping[str, Any], rows: tuple[Opening, ...]) -> str:
+    """Return what makes results confirmatory although earlier openings count, as the end of a sentence."""
+    if any(texts_in(row, "in_common") for row in rows if counts(row, lock)):
+        # As docs/decisions/0024 has it: a reason does not undo tuning on the test set.
+        return "a verdict needs test cases that no trial has opened; split.reuse does not help where arms are related"
+    return 'if these test cases may be opened again, state why before the run: split.reuse = "REASON"'
+
+
 def _of_other_plans(rows: list[Opening]) -> list[str]:
     if not rows:
         return []

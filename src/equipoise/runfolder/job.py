@@ -15,6 +15,9 @@ from equipoise.runfolder.read import read_done, read_history
 from equipoise.runfolder.writer import Writer
 from equipoise.tasks import Task, task_named
 
+LATE_MODULES = "late_modules"
+"""The key of done.json with the hashes of modules of the user's own that a job loaded and the lock does not name."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -26,6 +29,7 @@ class Job:
     ignores: whether masks may hold voxels that nobody labelled.
     routes: by precision, (layer, route) of layers that this machine computes soundly only in another layout or
     precision.
+    modules: SHA-256 of the user's own modules by name, as locked; None where the lock names none, or none is there yet.
     members: the jobs that an ensemble is made of; none for a job that trains.
     """
 
@@ -48,6 +52,7 @@ class Job:
     draw: int | None = None
     ignores: bool = False
     routes: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    modules: Mapping[str, str] | None = None
     members: tuple["Job", ...] = ()
 
     @property

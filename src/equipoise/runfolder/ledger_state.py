@@ -128,6 +128,10 @@ def cautions(lock: Mapping[str, Any], ledger: Ledger) -> tuple[str, ...]:
     if leaks:
         pairs = "one pair" if len(leaks) == 1 else f"{len(leaks)} pairs"
         reasons.append(f"{pairs} of cases of one patient, or of equal images, lie in different parts")
+    copies = [leak for leak in lock.get("leaks") or () if isinstance(leak, Mapping) and leak.get("kind") == "copy"]
+    if copies:
+        pairs = "one pair" if len(copies) == 1 else f"{len(copies)} pairs"
+        reasons.append(f"{pairs} of equal images count as different patients of one part")
     return tuple(reasons)
 
 

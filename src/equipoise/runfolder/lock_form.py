@@ -26,6 +26,7 @@ class _Excluded(_Form):
 
 class _Cohort(_Form):
     classes: dict[str, _Count]
+    class_names: list[str] = []
     name: str = ""
     task: str | None = None
     patients: _Count | None = None
@@ -120,6 +121,7 @@ class _Lock(_Form):
     jobs: list[_Job]
     own: dict[str, _Own] = {}
     code: dict[str, str | None] = {}
+    modules: dict[str, str] = {}
     leaks: list[_Leak] = []
     not_leaks: list[Annotated[list[str], Field(min_length=2, max_length=2)]] = []
     telling: list[str] = []
@@ -137,6 +139,7 @@ class _Done(_Form):
     stopped_epoch: _Count | None = None
     parameters: _Count | None = None
     warnings: list[str] = []
+    late_modules: dict[str, str] = {}
     environment: dict[str, str | int | float | None] = {}
 
 

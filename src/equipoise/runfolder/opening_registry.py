@@ -8,7 +8,7 @@ lines are only appended; a new machine, or a deleted cache, does not know them.
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -76,19 +76,24 @@ def plan_identity(lock: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()
 
 
-def prior_openings(lock: Mapping[str, Any], opened: OpenedCases, place: Place, run: str = "") -> list[dict[str, Any]]:
+def prior_openings(
+    lock: Mapping[str, Any], opened: OpenedCases, place: Place, run: str = "", *, planned: bool = False
+) -> list[dict[str, Any]]:
     """Return the earlier openings of any of these test cases, or of their cohort for a related arm, by other plans.
 
     run: the hash of the trial's own first event, whose openings are its own. A repeat of the very same plan gives the
     same numbers, and is no further look; what others opened after the plan's first opening does not count against it.
+    planned: no arm has been tried, so that a plan of this protocol on these data is taken for the very same.
     Where the registry cannot be read there are none, with a remark.
     """
-    identity, cases = plan_identity(lock), len(opened.files)
+    rows, cases = list(_rows()), len(opened.files)
+    same = {plan_identity(lock)}
+    if planned:
+        of_plan = (lock["protocol_sha256"], lock["cohort"]["fingerprint"])
+        same |= {row["plan"] for row in rows if (row["protocol"], row["fingerprint"]) == of_plan}
     openings: dict[str, dict[str, Any]] = {}
-    for row in _before_repeated(list(_rows()), identity, place, run):
-        own = (
-            row["run"] == run or row["plan"] == identity or place.parent == row["run"] or (run and row["parent"] == run)
-        )
+    for row in _before_repeated(rows, same, place, run):
+        own = row["run"] == run or row["plan"] in same or place.parent == row["run"] or (run and row["parent"] == run)
         shared, common = opened.shared_with(row["cases"], row.get("pixels", ())), in_common(row["arms"], lock)
         # Related arms on another part of the same cohort are one more attempt too: small test sets of different seeds
         # often share no case.
@@ -109,10 +114,15 @@ def prior_openings(lock: Mapping[str, Any], opened: OpenedCases, place: Place, r
     return list(openings.values())
 
 
-def _before_repeated(rows: list[Mapping[str, Any]], identity: str, place: Place, run: str) -> list[Mapping[str, Any]]:
-    """Return the lines up to the end of the run that this plan repeats; all of them where it repeats none."""
+def _before_repeated(
+    rows: list[Mapping[str, Any]], same: Collection[str], place: Place, run: str
+) -> list[Mapping[str, Any]]:
+    """Return the lines up to the end of the run that this plan repeats; all of them where it repeats none.
+
+    same: the identities of this plan.
+    """
     # Not of another study: its trials were planned as a family, of which a repeat of one alone would be silent.
-    repeated = next((row["run"] for row in rows if row["plan"] == identity and row["study"] == place.study), run)
+    repeated = next((row["run"] for row in rows if row["plan"] in same and row["study"] == place.study), run)
     if repeated == run:
         return rows
     last = max(number for number, row in enumerate(rows) if row["run"] == repeated)

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from equipoise.errors import PredictionError, ProtocolError
+from equipoise.errors import LedgerError, PredictionError, ProtocolError
 from equipoise.lookup import is_imported, source_of
+from equipoise.own_modules import changed_module, file_of, hashes_of, modules_behind
 from equipoise.plain_files import bytes_of
 from equipoise.protocol import Protocol
 from equipoise.protocol.toml import read_text, tables
@@ -22,16 +23,22 @@ CHANGED = (
     "is not the one that was locked: its source has changed; restore the file, or run the trial again in a new folder"
 )
 
+MODULES = "modules"
+"""The key of lock.json with the SHA-256 of every module of the user's own that the trial's code loads, by its name."""
+
 
 def code_folder(lock: Mapping[str, Any], run: Path) -> Path:
     """Return the folder of the user's own modules, which the lock states relative to the run folder."""
     return (run / str(lock.get("code_folder", "."))).resolve()
 
 
-def check_code(name: str, what: str, sha256: str | None, folder: Path, trusted: bool) -> None:
+def check_code(
+    name: str, what: str, sha256: str | None, folder: Path, trusted: bool, modules: Mapping[str, str] | None = None
+) -> None:
     """Raise PredictionError unless the module of a `module:attribute` name may be run; nothing of it has run by then.
 
-    what: the thing that is named, for the message. sha256: of the module's source, as locked.
+    what: the thing that is named, for the message. sha256: of the module's source, as locked; modules: of all modules
+    of the author's own that the lock names, with which those that this one imports are compared.
     Code that this process has run already, as the process of the trial itself, needs no further permission.
     """
     if is_imported(name):
@@ -39,12 +46,36 @@ def check_code(name: str, what: str, sha256: str | None, folder: Path, trusted: 
     file = source_of(name, folder)
     if file is not None and _sha256(file) != sha256:
         raise PredictionError(f"the {what} {name!r} {CHANGED}")
+    for module, digest in hashes_of(modules_behind([name], folder)).items() if modules else ():
+        if digest != (modules or {}).get(module):
+            raise PredictionError(f"the module {module!r}, which the {what} {name!r} imports, {CHANGED}")
     if not trusted:
         place = "whose source file cannot be found" if file is None else f"in {file}"
         raise PredictionError(
             f"the {what} {name!r} is custom code that this run folder names ({place}), which runs only with your "
             "permission; read it, then add --trust-code"
         )
+
+
+def refuse_other_modules(locked: Mapping[str, Any], plan: Mapping[str, Any], code: Path, where: Path) -> None:
+    """Raise LedgerError, naming its file, for a module of the user's own that is not as in the lock.
+
+    Locks of earlier versions name none, and nothing is compared. code: the folder of the user's modules.
+    """
+    if MODULES not in locked:
+        return
+    before, now = locked[MODULES], plan.get(MODULES) or {}
+    for name in (*before, *(name for name in now if name not in before)):
+        file = file_of(name, code)
+        # A module that this start has not loaded, though the first one has, is looked up.
+        digest = now.get(name) or hashes_of({} if file is None else {name: file}).get(name)
+        if name in before and digest != before[name]:
+            raise LedgerError(changed_module(name, file, f"{where} was locked"))
+        if name not in before:
+            raise LedgerError(
+                f"your own code imports {file} (module {name!r}), which it did not when {where} was locked; nothing "
+                "was overwritten, name a new folder with --out"
+            )
 
 
 def own_code_of_arm(run: Path, plans: Iterable[Mapping[str, Any]], arm: str) -> Iterator[tuple[str, str]]:
@@ -101,7 +132,9 @@ def read_protocol(run: Path, lock: Mapping[str, Any], trusted: bool) -> Protocol
         cohort = tables(text, str(path)).get("cohort")
         task = cohort.get("task") if isinstance(cohort, Mapping) else None
         if isinstance(task, str) and ":" in task:
-            check_code(task, "task", (lock.get("code") or {}).get(task), code_folder(lock, run), trusted)
+            check_code(
+                task, "task", (lock.get("code") or {}).get(task), code_folder(lock, run), trusted, lock.get(MODULES)
+            )
         with from_source():
             return Protocol.parse(text, str(path), code_folder(lock, run))
     except (ProtocolError, PredictionError):

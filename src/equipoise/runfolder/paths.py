@@ -46,6 +46,8 @@ LEASE = ".lease"
 """How the names of lease files begin, which hold a run folder where the file system knows no locks."""
 WRITER = ".writer.json"
 DRAFTS_OF = ".writer-"
+BEAT = "beat"
+SEAL = ".sealed.json"
 
 JOBS, BASELINES, SAMPLES, DRAWS = "jobs", "baselines", "samples", "draws"
 CHECKPOINT = "checkpoint"

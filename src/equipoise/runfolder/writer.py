@@ -22,7 +22,7 @@ from typing import Any
 from equipoise.atomic_write import make_folder, write_atomic, write_json
 from equipoise.errors import Superseded
 from equipoise.plain_files import text_of
-from equipoise.runfolder.paths import DRAFTS_OF, WRITER, drafts_folder
+from equipoise.runfolder.paths import BEAT, DRAFTS_OF, WRITER, drafts_folder
 
 _GONE = (errno.ENOENT, errno.ESTALE)
 """What a removed folder answers: on a local disk, and on a network file system that still knows its handle."""
@@ -79,10 +79,16 @@ class Writer:
                 raise Superseded(self._sentence()) from error
             raise
 
+    def beat(self) -> None:
+        """Show that the work goes on, where no epoch shows it; see `last_beat`."""
+        with contextlib.suppress(OSError):  # whoever was shut out learns it when it writes
+            (self._drafts / BEAT).touch()
+
     def end(self) -> None:
         """Leave the folder without a writer: whoever was shut out stays so, because no token is theirs."""
         self.check()
         (self.folder / WRITER).unlink(missing_ok=True)
+        (self._drafts / BEAT).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # hidden and empty: it harms nobody
             self._drafts.rmdir()
 
@@ -93,6 +99,18 @@ class Writer:
             f"{self.folder} has been taken over by {who}, so this one writes nothing more there; let the other finish, "
             "then run the same command again"
         )
+
+
+def last_beat(folder: Path) -> tuple[str, int]:
+    """Return a sign of the process that writes into a job's folder: another one after each of its beats.
+
+    It holds no time that clocks of two machines would have to share.
+    """
+    token = str(written_by(folder).get("token", ""))
+    try:
+        return token, (drafts_folder(folder, token) / BEAT).stat().st_mtime_ns
+    except OSError:
+        return token, 0
 
 
 def written_by(folder: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.repeated_runs import FEWEST_VALUES, without_repeats
+from equipoise.statistics.seed_spread import SeedSpread
 from equipoise.statistics.turned_classes import area_of, turned_classes
 from equipoise.statistics.verdict import Question
 
@@ -306,4 +307,7 @@ def _variance(analysis: Analysis, comparisons: list[Comparison], trained: list[s
     seeds = float(np.mean(np.array([c.se_seeds**2 for c in pairs]) / total))
     patients = float(np.mean(1 - np.array([c.se_runs**2 for c in pairs]) / total))
     advice = Reason("what_would_help", seeds_share=seeds, patients_share=patients)
-    return Variance(analysis.endpoint.name, float(np.sqrt(max(square - own, 0.0))), df, seeds, patients, advice)
+    known = max((arms.n_patients if analysis.events is None else analysis.events) - 1, 1)
+    sd, run_sd, own_sd = (float(np.sqrt(one)) for one in (max(square - own, 0.0), square, own))
+    ends = SeedSpread(sd, df, run_sd=run_sd, own_sd=own_sd, own_df=known).ends
+    return Variance(analysis.endpoint.name, sd, df, seeds, patients, advice, run_sd, own_sd, known, ends)

@@ -120,6 +120,7 @@ class Comparison:
     fitted: tuple[float, float] = (NAN, NAN)
     needed: tuple[Needed, ...] = ()
     detectable: float | None = None
+    detectable_by_tests: float | None = None
     typical_case: TypicalCase | None = None
     flags: tuple[Reason, ...] = ()
     unseen_failures: Unseen | None = None
@@ -139,9 +140,11 @@ class Variance:
     """The sources of uncertainty of the primary endpoint's differences.
 
     `seed_sd` is the spread between training runs beyond that due to patients, pooled over arms with `seed_df` degrees
-    of freedom. `seeds_share` is the share of the squared standard error that infinitely many seeds would remove, and
-    `patients_share` that which infinitely many patients would, on average over comparisons; both contain the
-    interaction of patients with runs. `advice` states which of the two would help more.
+    of freedom, `seed_sd_ends` its 80 % interval; it is that of the values of runs (`run_sd`) without the part that is
+    due to the patients whom each run judges differently (`own_sd`, with `own_df` degrees of freedom). `seeds_share`
+    is the share of the squared standard error that infinitely many seeds would remove, and `patients_share` that which
+    infinitely many patients would, on average over comparisons; both contain the interaction of patients with runs.
+    `advice` states which of the two would help more.
     """
 
     endpoint: str
@@ -150,6 +153,10 @@ class Variance:
     seeds_share: float
     patients_share: float
     advice: Reason
+    run_sd: float = NAN
+    own_sd: float = NAN
+    own_df: int = 0
+    seed_sd_ends: tuple[float, float] = (NAN, NAN)
 
 
 @dataclass(frozen=True)

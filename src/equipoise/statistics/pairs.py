@@ -14,11 +14,15 @@ from equipoise.statistics.gatekeeping import claims
 from equipoise.statistics.judgement import NAN, Comparison, TypicalCase
 from equipoise.statistics.moderation import FEWEST_ARMS
 from equipoise.statistics.posterior import Posterior
-from equipoise.statistics.power import POWER, Needed, components, detectable, needed, power, seeds_needed
+from equipoise.statistics.power import POWER, Needed, components, detectable, guard_decides, needed, power, seeds_needed
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.refusal_floor import fewest_patients
 from equipoise.statistics.second_readings import posterior_of, wins_of
 from equipoise.statistics.verdict import Question, flags, paired_differences, single_run_reason, verdict_reason
+
+_Numbers = tuple[tuple[Needed, ...], int | None, float | None, float | None]
+"""The grid of needed patients, those needed with these seeds, and the detectable difference: with the guard against
+failures that nobody saw, and by the tests alone."""
 
 
 def compare_family(analysis: Analysis, pairs: Sequence[Pair], question: Question) -> tuple[Comparison, ...]:
@@ -37,7 +41,7 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
     low, high, level = evidence.shown(question.level)
     width = analysis.endpoint.width
     shown = _not_inferior(decision, question, analysis.endpoint.sign) if not candidate.why else ()
-    reason, grid, patients, smallest = _reason(analysis, decision, question, shown)
+    reason, (grid, patients, smallest, by_tests) = _reason(analysis, decision, question, shown)
     return Comparison(
         a=a,
         b=b,
@@ -68,6 +72,7 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
         fitted=within(candidate.fitted.interval(question.level), width) if new_data else (NAN, NAN),
         needed=grid,
         detectable=smallest,
+        detectable_by_tests=by_tests,
         typical_case=_typical(analysis, a, b),
         flags=flags(analysis),
         unseen_failures=decision.unseen,
@@ -84,20 +89,35 @@ def _comparison(analysis: Analysis, decision: Decision, question: Question) -> C
 
 def _reason(
     analysis: Analysis, decision: Decision, question: Question, shown: Sequence[str]
-) -> tuple[Reason, tuple[Needed, ...], int | None, float | None]:
-    """Return the reason for the verdict, the grid of needed patients, those needed, and the detectable difference."""
+) -> tuple[Reason, _Numbers]:
+    """Return the reason for the verdict, and what the design needs and detects."""
     candidate, evidence, verdict = decision.candidate, decision.evidence, decision.verdict
     a, b = candidate.pair
     if candidate.why is not None:
         why = single_run_reason(analysis, a, b, evidence, candidate.why, question, decision.unseen, decision.family)
-        return why, (), None, None
+        return why, ((), None, None, None)
     reason = verdict_reason(analysis, a, b, evidence, verdict, question, decision.family, decision.unseen)
-    grid, patients, smallest, advice = _what_is_needed(analysis, decision, question)
+    numbers, advice = _what_is_needed(analysis, decision, question)
     if verdict == "not_enough_data":
         facts = reason.facts | {"new_data": _new_data_note(decision, question), "advice": advice}
+        facts["guard"] = _guard(decision, numbers, analysis.arms.n_patients, "unseen" in facts)
         reason = Reason(reason.code, **facts)
     reason = _of_networks(reason, decision, question, shown) if question.networks else reason
-    return reason, grid, patients, smallest
+    return reason, numbers
+
+
+def _guard(decision: Decision, numbers: _Numbers, patients: int, named_before: bool) -> Reason | None:
+    """Return what a guard against failures that nobody saw does to the detectable difference, where it sets it.
+
+    named_before: whether the reason names these failures already.
+    """
+    *_, smallest, alone = numbers
+    if decision.unseen is None or not guard_decides(smallest, alone):
+        return None
+    facts = {"excluded": decision.unseen.excluded, "shift": decision.unseen.shift, "arm": decision.unseen.arm}
+    return Reason(
+        "guard_decides", detectable=smallest, alone=alone, patients=patients, named_before=named_before, **facts
+    )
 
 
 def _claims(decision: Decision, question: Question, sign: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -166,10 +186,8 @@ def _of_runs_alone(analysis: Analysis, a: str, b: str) -> float:
     return float(np.sqrt(parts.seed / total)) if total > 0 else 0.0
 
 
-def _what_is_needed(
-    analysis: Analysis, decision: Decision, question: Question
-) -> tuple[tuple[Needed, ...], int | None, float | None, Reason]:
-    """Return the grid of needed patients, those needed with these seeds, the detectable difference, and a reason."""
+def _what_is_needed(analysis: Analysis, decision: Decision, question: Question) -> tuple[_Numbers, Reason]:
+    """Return what the design needs and detects, and a reason."""
     arms, panel, rule = analysis.arms, analysis.panel, decision.rule
     if decision.unseen is not None:
         rule = replace(rule, unseen=decision.unseen.shift * arms.n_patients)
@@ -178,8 +196,9 @@ def _what_is_needed(
     seeds = min(int(arms.seeds[arms.index(name)]) for name in trained)
     parts = components(arms, arms.index(a), arms.index(b), pooled_variance(arms), analysis.events)
     smallest = detectable(parts, arms.n_patients, seeds, rule)
+    alone = detectable(parts, arms.n_patients, seeds, replace(rule, unseen=0.0))
     if question.margin is None:
-        return (), None, smallest, Reason("detectable_only", detectable=smallest)
+        return ((), None, smallest, alone), Reason("detectable_only", detectable=smallest)
     floor = fewest_patients(analysis.endpoint, arms.n_patients, panel.n_cases, analysis.events)
     # Of one run each nothing is known of a second: no number of runs but this one can be planned.
     runs = [seeds] if question.networks else sorted({3, 5, 10, seeds})
@@ -187,7 +206,8 @@ def _what_is_needed(
     own = next(entry for entry in grid if entry.seeds == seeds)
     chance = power(parts, arms.n_patients, seeds, question.margin, rule)
     more = seeds_needed(parts, question.margin, rule=rule) if own.patients is None else None
-    return grid, own.patients, smallest, _advice(grid, own, arms.n_patients, question.margin, (chance, smallest, more))
+    advice = _advice(grid, own, arms.n_patients, question.margin, (chance, smallest, more))
+    return (grid, own.patients, smallest, alone), advice
 
 
 def _advice(

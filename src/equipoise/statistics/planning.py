@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-from scipy.special import chdtri, expit, logit, ndtri
+from scipy.special import expit, logit, ndtri
 
 from equipoise.errors import PredictionError
 from equipoise.statistics.analysis import FEWEST_EVENTS
@@ -59,7 +59,8 @@ class Plan:
     name conditions that refuse a verdict in any case; below `fewest_seeds` no number of patients detects the `margin`.
     Under cross-validation (`folds` above 1) everything is about the method trained on new data; `as_fitted` is the
     power at the margin for the networks of these folds alone. `width` is the largest difference that the endpoint's
-    range allows, so a `detectable` beyond it is never seen.
+    range allows, so a `detectable` beyond it is never seen. `detectable_by_tests` is what `detectable` would be without
+    the guard against failures that nobody saw.
     """
 
     endpoint: str
@@ -82,6 +83,7 @@ class Plan:
     folds: int
     as_fitted: float | None
     width: float = math.inf
+    detectable_by_tests: float | None = None
 
 
 def plan(
@@ -113,7 +115,7 @@ def plan(
     areas = auc, _other_area(measured, auc, margin)
     parts, alike, unlike = (_with_seeds(_model(*cohort, areas, r), spread) for r in (correlation, ALIKE, UNLIKE))
     smallest = detectable(parts, n_patients, seeds, rule)
-    low, high = _range(parts, n_patients, seeds, rule, smallest)
+    low, high = _range(parts, spread, n_patients, seeds, rule, smallest)
     counts = sorted({seeds, *SEEDS})
     alike_arms = (*cohort, (auc, auc), correlation)
     equal = None if margin is None else _equivalence(alike_arms, spread.sd**2, n_patients, seeds, margin, rule)
@@ -138,6 +140,7 @@ def plan(
         folds=rule.folds,
         as_fitted=_as_fitted(parts, n_patients, seeds, margin, rule),
         width=measured.high - measured.low,
+        detectable_by_tests=detectable(parts, n_patients, seeds, replace(rule, unseen=0.0)),
     )
 
 
@@ -302,15 +305,11 @@ def _purchases(
     )
 
 
-def _range(parts: Components, patients: int, seeds: int, rule: Criterion, middle: float) -> tuple[float, float]:
+def _range(
+    parts: Components, spread: SeedSpread, patients: int, seeds: int, rule: Criterion, middle: float
+) -> tuple[float, float]:
     """Return the detectable difference at both ends of the seed spread's 80 % interval (half and double a guess)."""
-    if parts.seed_df == 0:
-        half, double = replace(parts, seed=parts.seed / 4), replace(parts, seed=parts.seed * 4)
-    else:
-        half, double = (
-            replace(parts, seed=parts.seed * parts.seed_df / float(chdtri(parts.seed_df, tail))) for tail in (0.1, 0.9)
-        )
-    low, high = (detectable(p, patients, seeds, rule) for p in (half, double))
+    low, high = (detectable(replace(parts, seed=sd**2), patients, seeds, rule) for sd in spread.ends)
     return min(low, middle), max(high, middle)
 
 
@@ -333,6 +332,7 @@ def _assumptions(
         per_patient=per_patient,
         correlation=correlation,
         seed_sd=spread.sd,
+        seed_sd_high=spread.ends[1],
         seed_df=spread.df,
         elsewhere=spread.elsewhere,
         trials=spread.trials,

@@ -171,6 +171,18 @@ def detectable(parts: Components, n: float, seeds: int, rule: Criterion = ALONE)
     return float(brentq(lambda d: _passed(d, edges) - POWER, 0.0, most, xtol=1e-9)) * float(np.sqrt(total))
 
 
+def guard_decides(smallest: float | None, alone: float | None) -> bool:
+    """Return whether the guard against failures that nobody saw sets a detectable difference, and not the tests alone.
+
+    >>> guard_decides(0.141, 0.07), guard_decides(0.071, 0.07), guard_decides(None, None)
+    (True, False, False)
+    """
+    return smallest is not None and alone is not None and smallest > _CLEARLY * alone
+
+
+_CLEARLY = 1.05
+
+
 def rounded(number: int | None, digits: int) -> int | None:
     """Round to this number of leading digits, because more would claim a precision that the estimate does not have.
 

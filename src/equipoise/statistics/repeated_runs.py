@@ -20,9 +20,10 @@ from equipoise.statistics.panel import Fold, Panel
 from equipoise.statistics.reasons import Reason
 
 Array = NDArray[np.float64]
-NEARLY = 0.02
-"""Root mean square of the differences, in standard deviations over cases. The nearest two runs trained apart in small
-trials here were 0.18 apart; values rounded to three digits, or with noise of a thousandth, stay below."""
+NEARLY = 0.07
+"""Root mean square of the differences of ranks, in standard deviations over cases. The nearest two runs trained apart
+in small trials here were 0.14 apart (docs/experiments.md); scores with noise of half a hundredth, or rounded to two
+digits, stay below. Runs that a convex problem, or hardly changed pretrained weights, bring nearer show no spread."""
 SINGLE_PRECISION = 1e-6  # the same in units of scores: the second file was written with fewer bits
 MOST_DIGITS = 6  # values with more digits were not rounded
 _EXACT = 1e-9  # what arithmetic leaves between equal values
@@ -94,14 +95,21 @@ class _Values:
         return next(rounded, None)
 
     @cached_property
-    def compared(self) -> Array:
-        """Return the ranks of the values where only these matter, else the values."""
-        return np.asarray(rankdata(self.values, axis=0)) if self.ranked else self.values
+    def ranks(self) -> Array:
+        """Return the ranks of the values: a case that fails would make the spread of the values large."""
+        return np.asarray(rankdata(self.values, axis=0))
 
     @cached_property
     def nearest(self) -> float:
-        """Return the distance from which another run is one of its own."""
-        return float(NEARLY * np.sqrt(self.compared.var(axis=0).mean()))
+        """Return the distance of ranks from which another run is one of its own."""
+        return float(NEARLY * np.sqrt(self.ranks.var(axis=0).mean()))
+
+    @cached_property
+    def inner(self) -> NDArray[np.bool_]:
+        """Return which values lie between the ends of their column; an end that one case alone has is counted too."""
+        ends = (self.values == self.values.min(axis=0), self.values == self.values.max(axis=0))
+        tied = [at & (at.sum(axis=0) > 1) for at in ends]
+        return np.asarray(~(tied[0] | tied[1]))
 
 
 @dataclass(frozen=True)
@@ -163,11 +171,20 @@ def _alike(first: _Values, second: _Values) -> bool:
     largest = float(apart.max())
     if largest == 0 or _is_rounding(largest, first.digits) or _is_rounding(largest, second.digits):
         return True
-    if first.ranked:
-        if np.sqrt(np.mean(apart**2)) < SINGLE_PRECISION * max(float(np.abs(first.values).max()), SINGLE_PRECISION):
-            return True
-        apart = first.compared - second.compared
-    return bool(np.sqrt(np.mean(apart**2)) < first.nearest)
+    fewer_bits = SINGLE_PRECISION * max(float(np.abs(first.values).max()), SINGLE_PRECISION)
+    if first.ranked and np.sqrt(np.mean(apart**2)) < fewer_bits:
+        return True
+    between = float(np.sqrt(np.mean((first.ranks - second.ranks) ** 2)))
+    return between < first.nearest and _near_between_ends(first, second)
+
+
+def _near_between_ends(first: _Values, second: _Values) -> bool:
+    """Return whether two runs are near on the cases that tell: those that all runs fail, or solve, are no evidence."""
+    inner = (first.inner & second.inner).all(axis=1)
+    if inner.sum() < FEWEST_VALUES:
+        return True
+    before, after = (rankdata(one.values[inner], axis=0) for one in (first, second))
+    return bool(np.sqrt(np.mean((before - after) ** 2)) < NEARLY * np.sqrt(before.var(axis=0).mean()))
 
 
 def _is_rounding(largest: float, digits: int | None) -> bool:

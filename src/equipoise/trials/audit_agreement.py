@@ -16,8 +16,9 @@ from equipoise.evaluation.external.agreement import (
 )
 from equipoise.evaluation.external.doubtful_arms import called_arms, perfect_arms
 from equipoise.evaluation.external.fold_sets import whole_folds
-from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients, twin_cases
+from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients
 from equipoise.evaluation.external.lists import TRAINING
+from equipoise.evaluation.external.twins import joined_twins
 from equipoise.evaluation.predictions import Predictions
 from equipoise.trials.audit_settings import AuditSettings
 
@@ -37,7 +38,9 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     notes += more
     # First joined, then looked at: what was taken for one patient is not also said to have been taken for two.
     table, more = _one_spelling(table)
-    notes += [*more, *alike_patients(table), *twin_cases(table), *whole_folds(table, allowed=allowed)]
+    notes += more
+    table, more = joined_twins(table)
+    notes += [*more, *alike_patients(table), *whole_folds(table, allowed=allowed)]
     table, more = alike_means(table)
     notes += more
     if common_cases:

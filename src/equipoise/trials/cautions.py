@@ -1,12 +1,17 @@
-"""What a user should know before training, and what forbids nothing: rare classes, patients who prevail."""
+"""What a user should know before training, and what forbids nothing: rare classes, patients who prevail, copies."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from equipoise.cohorts import Cohort
+from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.splits import attribute_leakage
+from equipoise.cohorts.splits.copies import copies
+from equipoise.cohorts.splits.leakage import Leak
 from equipoise.report.text.configuration import one_patient_prevails, rare_class
+from equipoise.report.text.doubtful_truths import equal_pictures
+from equipoise.trials.mask_shares import mask_doubts
 from equipoise.trials.plan import Trial
 
 _ENOUGH_CASES, _RARE_SHARE = 10, 0.02
@@ -15,15 +20,34 @@ _LARGE_SHARE, _TIMES_EQUAL = 0.2, 4
 """Share of the cases from which a patient prevails, which must be so many times that of patients with equal shares."""
 
 
-def cautions(trial: Trial) -> list[str]:
-    """Return the warnings of a planned trial that need no image: they stand in `check` and in the report.
+def cautions(trial: Trial, leaks: Sequence[Leak] = (), *, named: bool = False) -> list[str]:
+    """Return the warnings of a planned trial that stand in `check` and in the report.
 
-    No sentence names a case or a patient, because a lock keeps them as they are.
+    leaks: across its parts. named: whether sentences name cases; a lock keeps them as they are, and names none.
     """
     return [
         *attribute_leakage.warnings(trial.cohort, trial.protocol.label),
         *prevailing_patient(trial.cohort),
+        *equal_patients(trial.cohort, trial.cards, leaks, trial.protocol.split.not_leaks, named=named),
+        *mask_doubts(trial.cohort, trial.cards.all(), named=named),
     ]
+
+
+def equal_patients(
+    cohort: Cohort,
+    cards: CaseCards,
+    leaks: Sequence[Leak],
+    others: Iterable[Sequence[str]] = (),
+    *,
+    named: bool = False,
+) -> list[str]:
+    """Return a sentence where cases of different patients have equal pixels within one part.
+
+    leaks: across parts, which are told as such. others: further pairs of cases that are no copies.
+    """
+    known = {frozenset((leak.a, leak.b)) for leak in leaks} | {frozenset(pair) for pair in others}
+    pairs = copies(cohort, cards, known)
+    return [equal_pictures(pairs, named=named)] if pairs else []
 
 
 def rare_classes(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[str]:

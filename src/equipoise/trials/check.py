@@ -1,5 +1,6 @@
 """Check a trial before training: cases, leaks, problems, and the detectable difference."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from equipoise.cohorts.case_cards import CaseCard, CaseCards
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.identities import sieve_of, user_key, with_pseudonyms
 from equipoise.cohorts.read_once import release_images
-from equipoise.cohorts.splits.leakage import Leak
+from equipoise.cohorts.splits.leakage import IN_ONE_PART, Leak
 from equipoise.cohorts.splits.split import Fold
 from equipoise.engines import local
 from equipoise.errors import CohortError
@@ -29,6 +30,8 @@ from equipoise.runfolder.job import Job
 from equipoise.statistics.planning import Plan
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.cautions import cautions, rare_classes
+from equipoise.trials.earlier_looks import earlier_looks
+from equipoise.trials.left_out import left_out, left_out_lines, resolving
 from equipoise.trials.measure import detectable_of, forecasts_of
 from equipoise.trials.names import leaks_named, new_names, shows_pseudonyms
 from equipoise.trials.plan import forbids, plan, read, refusals, search_leaks
@@ -43,6 +46,7 @@ class Checked:
 
     jobs: all trainings, draws of tuning included; effort: the same in trainings of full length. pseudonyms: whether
     page, JSON and text name cases by pseudonyms; JSON and text of a cohort that has to be corrected name them plainly.
+    protocol_file: for commands in the text. by_pseudonyms: whether the fields hold pseudonyms already.
     """
 
     cohort: Cohort
@@ -60,6 +64,8 @@ class Checked:
     warnings: list[str] = field(default_factory=list)
     configured: dict[str, Any] = field(default_factory=dict)
     pseudonyms: bool = False
+    protocol_file: str = ""
+    by_pseudonyms: bool = False
 
     @property
     def may_run(self) -> bool:
@@ -68,7 +74,8 @@ class Checked:
 
     @property
     def _leaks_refuse(self) -> bool:
-        return any("leak across parts" in refusal for refusal in self.refusals)
+        words = ("leak across parts", "would count as so many patients")
+        return any(word in refusal for refusal in self.refusals for word in words)
 
     def prospect(self) -> str:
         """Say in one sentence whether a verdict can come of this trial."""
@@ -107,6 +114,7 @@ class Checked:
         return configured | {
             "cases": self.cases,
             "leaks": [vars(leak) for leak in self.leaks],
+            "left_out": [asdict(row) for row in left_out(self.cohort)],
             "problems": [asdict(problem) for problem in self.cohort.problems],
             "notes": list(self.cohort.notes),
             "remarks": [asdict(remark) for remark in self.cohort.remarks],
@@ -158,8 +166,12 @@ class Checked:
         refusals, warnings = (list(map(sieve.text, texts)) for texts in (self.refusals, self.warnings))
         return replace(
             self, cohort=cohort, cards=self.cards.through(cohort), cases=rows, leaks=leaks_named(self.leaks, known),
-            refusals=refusals, warnings=warnings, pseudonyms=False,
+            refusals=refusals, warnings=warnings, pseudonyms=False, by_pseudonyms=True,
         )  # fmt: skip
+
+    def _resolving(self, names: Sequence[str], before: str = "") -> list[str]:
+        """Return the line with the command that resolves these names, where they are pseudonyms."""
+        return [f"{before}{resolving(self.protocol_file, names)}"] if names and self.by_pseudonyms else []
 
     def _repr_html_(self) -> str:
         """The text, for a notebook."""
@@ -181,32 +193,37 @@ class Checked:
                 f"  {part}: {plural(counts['patients'], 'patient')}, {plural(counts['cases'], 'case')}{by_class}"
             )
         lines += [f"  {line}" for line in summary(self.cohort, self.cases)]
-        if self.cohort.excluded:
-            first = self.cohort.excluded[0]
-            lines.append(f"  left out: {plural(len(self.cohort.excluded), 'case')}, first {first.case}: {first}")
+        lines += [f"  {line}" for line in left_out_lines(self.cohort)]
+        lines += self._resolving([row.case for row in left_out(self.cohort)], "  note: ")
         lines += [f"  note: {note}" for note in self.cohort.notes]
         lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
         lines += [leaks_in_words(self.leaks, self.cohort, refused=self._leaks_refuse)] if self.leaks else []
+        lines += self._resolving([name for leak in self.leaks for name in (leak.a, leak.b)])
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
         lines += [f"remark: {remark}" for remark in self.cohort.remarks]
         lines += [f"{arm} is configured as {given}" for arm, given in self.configured.get("arms", {}).items()]
         lines += [f"warning: {warning}" for warning in self.warnings]
+        lines += self._resolving(_quoted_cases(self.warnings, self.cohort))
         lines += self.sentences()
         return "\n".join([*lines, *(f"a run would be refused: {refusal}" for refusal in self.refusals)])
 
 
-def check(protocol: Protocol | str | Path, *, watch: Watch = silent) -> Checked:
-    """Read the cohort and try the arms; nothing is trained or written. Every unreadable case becomes a problem."""
+def check(protocol: Protocol | str | Path, *, watch: Watch = silent, looks_back: bool = True) -> Checked:
+    """Read the cohort and try the arms; nothing is trained or written. Every unreadable case becomes a problem.
+
+    looks_back: whether the test cases are looked up among those that were opened before; trials of a study know at
+    their lock alone which openings are their siblings'.
+    """
     with under_way(watch, "reading the source"):
         protocol, cohort = read(protocol)
     try:
-        return _checked(protocol, cohort, watch)
+        return _checked(protocol, cohort, watch, looks_back)
     except RefusedFile:
         # Only now: looking for unreadable cases first would read every image twice where all of them are sound.
-        return _checked(protocol, _without_unreadable(cohort, watch), watch)
+        return _checked(protocol, _without_unreadable(cohort, watch), watch, looks_back)
 
 
-def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
+def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool) -> Checked:
     """Check one cohort; raises RefusedFile for the first image that cannot be read."""
     cards = CaseCards(cohort, watch)
     try:
@@ -217,8 +234,9 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         cases, threads = _rows(cohort, cards), protocol.training.threads
         hides = shows_pseudonyms(protocol.cohort)
         return Checked(
-            cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads, pseudonyms=hides
-        )
+            cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads, pseudonyms=hides,
+            protocol_file=protocol.file,
+        )  # fmt: skip
     cases = _rows(cohort, trial.cards)
     with under_way(watch, "looking for leaks"):
         leaks = search_leaks(trial)
@@ -245,8 +263,10 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch) -> Checked:
         threads=trial.protocol.training.threads,
         configured=trial.configured,
         pseudonyms=shows_pseudonyms(protocol.cohort),
+        protocol_file=protocol.file,
         warnings=[
-            *cautions(trial),
+            *(earlier_looks(protocol, trial.cohort, trial.folds, trial.cards) if looks_back else ()),
+            *cautions(trial, leaks, named=True),
             *(sentence(reason) for reason in [short_training(trial)] if reason is not None),
             *rare_classes(trial.cohort, cases),
             *_cache_remark(trial.cards),
@@ -258,15 +278,28 @@ def leaks_in_words(leaks: Sequence[Leak], cohort: Cohort, *, refused: bool) -> s
     """Say what follows from the leaks that were listed. refused: a run would be refused."""
     serious = sum(forbids(leak, cohort) for leak in leaks)
     if not serious:
-        pairs = f"{plural(len(leaks), 'pair')} of images in different parts {'is' if len(leaks) == 1 else 'are'} alike"
+        inside = sum(leak.kind in IN_ONE_PART for leak in leaks)
+        counts = ((len(leaks) - inside, "in different parts"), (inside, "of different patients in the test part"))
+        pairs = " and ".join(
+            f"{plural(number, 'pair')} of images {where} {'is' if number == 1 else 'are'} alike"
+            for number, where in counts if number
+        )  # fmt: skip
+        patients = ", but the source states different patients" if inside < len(leaks) else ""
         return (
-            f"{pairs}, but the source states different patients: a run goes on, and its report names them; look at "
-            "them, and correct the patients where they are wrong"
+            f"{pairs}{patients}: a run goes on, and its report names them; look at them, and correct the patients "
+            "where they are wrong"
         )
     if refused:
         return f"{plural(serious, 'leak')}: a run would be refused"
     allowed = f"{plural(serious, 'leak')}, which split.allow_leaks allows"
     return f"{allowed}: a run goes on, and its report calls the results too optimistic"
+
+
+def _quoted_cases(texts: Sequence[str], cohort: Cohort) -> list[str]:
+    """Return the cases that sentences name, in quotes."""
+    quoted = [name for text in texts for name in re.findall(r"'([^']*)'", text)]
+    known = {case.id for case in cohort.cases} if quoted else set()
+    return [name for name in quoted if name in known]
 
 
 def _effort(job: Job, protocol: Protocol) -> float:

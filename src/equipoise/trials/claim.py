@@ -8,7 +8,7 @@ from pathlib import Path
 
 from equipoise.atomic_write import make_folder
 from equipoise.errors import EquipoiseError
-from equipoise.plain_files import refuse_links
+from equipoise.plain_files import opened, refuse_links
 from equipoise.progress import remark
 from equipoise.runfolder.lease import Lease
 from equipoise.runfolder.ownership import RUN, prove_ours
@@ -35,7 +35,7 @@ def claimed(folder: Path) -> Iterator[Held]:
         refuse_links(folder)
         handle = _locked(folder)
     except BlockingIOError as error:
-        raise EquipoiseError(f"{folder} is in use by another run; wait for it, or name another with --out") from error
+        raise _in_use(folder) from error
     except OSError as error:
         raise EquipoiseError(f"the run folder {folder} cannot be written ({error}); name another with --out") from error
     if handle is None:
@@ -46,6 +46,24 @@ def claimed(folder: Path) -> Iterator[Held]:
         yield _always
     finally:
         os.close(handle)
+
+
+def refuse_in_use(folder: Path) -> None:
+    """Raise EquipoiseError where another process holds the folder now, by a lock of the system; nothing is written."""
+    try:
+        import fcntl  # as in `_locked`
+
+        with opened(folder / CLAIM) as file:
+            # Shared, so that of two processes that ask at the same time neither refuses the other.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise _in_use(folder) from error
+    except (ImportError, OSError):
+        return  # a new folder, or a file system without locks, whose leases `claimed` compares
+
+
+def _in_use(folder: Path) -> EquipoiseError:
+    return EquipoiseError(f"{folder} is in use by another run; wait for it, or name another with --out")
 
 
 def _locked(folder: Path) -> int | None:

@@ -1,7 +1,8 @@
 """A trial that has ended and is asked for again: its results are read, where the record proves that nothing changed.
 
 Everything that a full run would do differently sends the question there: another protocol or code, a file that is
-missing or is not the recorded one, another version of Equipoise, a report that is older than the predictions.
+missing or is not the recorded one, another version of Equipoise, a report that is older than the predictions, results
+or a page that somebody edited.
 """
 
 import hashlib
@@ -15,9 +16,10 @@ from equipoise.errors import LedgerError
 from equipoise.live.state import ENDED, LiveReader
 from equipoise.lookup import source_of
 from equipoise.runfolder.evidence import sha256_of
-from equipoise.runfolder.own_code import code_folder
+from equipoise.runfolder.own_code import MODULES, code_folder
 from equipoise.runfolder.paths import ATTRIBUTIONS, LOCK, REPORT
 from equipoise.runfolder.read import RunFolder, read_folder, read_lock, read_results
+from equipoise.runfolder.seal import is_sealed
 from equipoise.tasks import recorded_task
 
 
@@ -27,7 +29,7 @@ def finished_results(protocol: Path, out: Path) -> dict[str, Any] | None:
         return None
     try:
         lock, results = read_lock(out), read_results(out)
-        if results is None or not _same_plan(protocol, out, lock, results):
+        if results is None or not is_sealed(out) or not _same_plan(protocol, out, lock, results):
             return None
         if LiveReader(out).read().phase != ENDED:
             return None
@@ -46,7 +48,8 @@ def _same_plan(protocol: Path, out: Path, lock: Mapping[str, Any], results: Mapp
     if results.get("protocol_sha256") != lock["protocol_sha256"] or not _is_built_in(lock):
         return False
     folder = code_folder(lock, out) if "code_folder" in lock else protocol.resolve().parent
-    return all(_hash_of(name, folder) == digest for name, digest in (lock.get("code") or {}).items())
+    hashed = (lock.get("code") or {}) | (lock.get(MODULES) or {})
+    return all(_hash_of(name, folder) == digest for name, digest in hashed.items())
 
 
 def _is_built_in(lock: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.layouts.patients import leading_pattern
 from equipoise.cohorts.sources import load, parameters_of
-from equipoise.cohorts.splits.leakage import Leak, find_leaks
+from equipoise.cohorts.splits.leakage import IN_ONE_PART, Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.cohorts.splits.split import Fold, split
@@ -25,12 +25,15 @@ from equipoise.engines.jobs import Engine
 from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
+from equipoise.protocol.toml import validated
 from equipoise.report.text.configuration import Bought, more_time, parts_are_shared, patients_are_guessed, time_sentence
 from equipoise.report.text.plans import prospect
 from equipoise.report.text.reasons import sentence
 from equipoise.report.text.words import plural
 from equipoise.training.loop.forecast import Forecast
-from equipoise.trials.cautions import prevailing_patient
+from equipoise.trials.cautions import equal_patients, prevailing_patient
+from equipoise.trials.earlier_looks import earlier_looks
+from equipoise.trials.mask_shares import mask_doubts
 from equipoise.trials.measure import detectable_of, forecasts_in, forecasts_of
 from equipoise.trials.plan import forbids, plan
 
@@ -99,7 +102,8 @@ def fit(
         made = plainest(data, case.device, scheme, str(error))
         shared = 0
     own_parts = [parts_are_shared(shared)] if shared else []
-    return replace(made, sentences=(*made.sentences, *own_parts, *_of_patients(case)))
+    doubts = mask_doubts(cohort, cards.all(), named=False)
+    return replace(made, sentences=(*made.sentences, *own_parts, *_of_patients(case), *doubts))
 
 
 def _of_patients(case: _Case) -> list[str]:
@@ -114,13 +118,18 @@ def _of_patients(case: _Case) -> list[str]:
 def _shared_by_parts(case: _Case) -> int:
     """Return how many pairs of cases the source's own parts share, with which a run would be refused."""
     try:
-        return len(_serious(case, split(case.cohort, scheme="given")))
+        return len(_across(_serious(case, split(case.cohort, scheme="given"))))
     except CohortError:
         return 0
 
 
 def _serious(case: _Case, folds: Sequence[Fold]) -> list[Leak]:
     return [leak for leak in find_leaks(case.cohort, folds, case.cards) if forbids(leak, case.cohort)]
+
+
+def _across(leaks: Sequence[Leak]) -> list[Leak]:
+    """Return the leaks that another split would not have: copies in one part stay copies in every split."""
+    return [leak for leak in leaks if leak.kind not in IN_ONE_PART]
 
 
 def plainest(data: Fingerprint, device: str, scheme: str, reason: str) -> Fitted:
@@ -154,7 +163,8 @@ def device_of(device: str, workers: Engine) -> str:
 
 def _read(base: Mapping[str, Any], folder: Path, watch: Watch) -> tuple[Cohort, CaseCards]:
     """Return the cohort with its patients as the trial will have them, and the cards of its cases, all made."""
-    first = Protocol.model_validate({**base, "arms": [{"name": "unet", "model": "unet"}]}, context={"folder": folder})
+    arms = [{"name": "unet", "model": "unet"}]
+    first = validated(Protocol, {**base, "arms": arms}, "the new protocol", folder)
     first._folder = folder.resolve()
     cohort = with_one_spelling(load(first.cohort, first.cohort_path, first.folder))
     cards = CaseCards(cohort, watch)
@@ -281,7 +291,14 @@ def _outcome(case: _Case, rules: Recipe, chosen: Fit, precision: str, time_words
     refusals = [f"{troubled} cannot be used, which `equipoise check` lists"] if case.cohort.problems else []
     # Guessed patients are groups of alike images, which no split divides.
     leaks = [] if case.cohort.patients_guessed else _serious(case, folds)
-    pairs = plural(len(leaks), "pair")
-    refusals += [f"cases leak across parts ({pairs}, which `equipoise check` lists)"] if leaks else []
+    crossing = len(_across(leaks))
+    counts = {
+        "cases leak across parts": crossing,
+        "equal images are in one part under different patients": len(leaks) - crossing,
+    }
+    for what, number in counts.items():
+        refusals += [f"{what} ({plural(number, 'pair')}, which `equipoise check` lists)"] if number else []
     first = prospect(*detectable_of(protocol, case.cohort, folds), refusals)
-    return Fitted(tables, (first, *time_words, *prevailing_patient(case.cohort)), rules.data)
+    more = [*prevailing_patient(case.cohort), *equal_patients(case.cohort, case.cards, leaks)]
+    more += earlier_looks(protocol, case.cohort, folds, case.cards)
+    return Fitted(tables, (first, *time_words, *more), rules.data)

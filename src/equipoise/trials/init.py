@@ -82,6 +82,7 @@ def start(
     settings: keys of [cohort] that the user states, which are required where the files leave them uncertain. minutes:
     in which the whole trial should end on this machine; None or 0 measures nothing. device: "cpu", "cuda" or "".
     Data that cannot be read or split get a protocol too, with the reason, for `equipoise check` shows what is wrong.
+    Raises EquipoiseError, and writes nothing, where what is wrong is a key that the user states.
     """
     if file.exists():
         raise EquipoiseError(f"{file} exists already and is not overwritten; name another with --out")
@@ -97,6 +98,7 @@ def start(
     try:
         fitted = fit(known.tables(), file.parent, minutes=minutes, device=device, watch=watch)
     except (CohortError, RefusedFile, ProtocolError) as error:
+        _refuse_statements(settings, error)
         fitted = _unfitted(known, str(error))
     text = protocol_text(file, replace(known, settings=_relative(known.settings, file)), fitted)
     try:
@@ -104,6 +106,17 @@ def start(
     except OSError as error:
         raise EquipoiseError(f"{file} cannot be written ({error}); name another with --out") from error
     return Started(file, fitted.sentences)
+
+
+def _refuse_statements(settings: Mapping[str, Any], error: EquipoiseError) -> None:
+    """Raise EquipoiseError where an error is of a key of [cohort] that the user states, and not of the data."""
+    # Every such error names its key, as "cohort.imgaes", or the file that the key names. One of settings that do not
+    # fit each other may name the other one, which was recognised.
+    keys = r"\w+" if isinstance(error, ProtocolError) and settings else "|".join(map(re.escape, settings))
+    texts = tuple(value for value in settings.values() if isinstance(value, str) and value)
+    is_file = isinstance(error, RefusedFile) and error.file.endswith(texts)
+    if is_file or (keys and re.search(rf"\bcohort\.({keys})\b", str(error))):
+        raise EquipoiseError(f"{str(error).rstrip('.')}; no protocol was written, correct --set") from error
 
 
 def _relative(settings: Mapping[str, Any], file: Path) -> dict[str, Any]:

@@ -1,14 +1,19 @@
 """What the ledger says of the jobs of a trial: which have ended, which were changed since, which begin again."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from equipoise.engines import local
+from equipoise.engines.jobs import Engine, interrupted, run_jobs
+from equipoise.engines.watching import Watching
 from equipoise.errors import LedgerError
 from equipoise.progress import remark
 from equipoise.runfolder.chronology import ends
 from equipoise.runfolder.evidence import sha256_of
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import FINISHED, RESTARTED, STARTED, Event, Ledger
+from equipoise.runfolder.paths import CHECKPOINT
 
 
 def has_ended(job: Job) -> bool:
@@ -66,3 +71,16 @@ def begin(waiting: Sequence[Job], ledger: Ledger) -> None:
     first = [job.name for job in waiting if job.name not in ended]
     if first:
         ledger.append(STARTED, jobs=first)
+
+
+def run_waiting(waiting: list[Job], workers: Engine, watching: Watching) -> list[str]:
+    """Run jobs to their ends; return why some of them were stopped, which is no failure of their arms."""
+    stopped: list[str] = []
+    for job, result in run_jobs(workers, "equipoise.training.jobs:train", waiting, watching):
+        if interrupted(result):
+            stopped.append(str(result))
+        elif isinstance(result, local.Failure):
+            job.write_end(status="failed", reason=result.text)
+        if job.draw is not None:
+            shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
+    return stopped

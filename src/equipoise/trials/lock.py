@@ -19,13 +19,14 @@ from equipoise.errors import LedgerError
 from equipoise.lookup import source_of
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
-from equipoise.runfolder.earlier_openings import cautions_of_openings
+from equipoise.runfolder.earlier_openings import cautions_of_openings, remedy_of_openings
 from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.names import IDS
 from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
 from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, refuse_replaced
+from equipoise.runfolder.own_code import refuse_other_modules
 from equipoise.runfolder.ownership import RUN, claim
 from equipoise.runfolder.paths import BASELINES, CASES, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
 from equipoise.runfolder.plan import plan_differences, plan_of
@@ -56,7 +57,6 @@ def lock(
     file = folder / LOCK
     if file.is_file():
         _verify(folder, plan, protocol)
-        _refuse_other_packages(folder, read_lock(folder).get("versions") or {}, plan.get("packages", {}))
         ledger = Ledger(folder)
         _verify_record(folder, ledger)
         refuse_replaced(ledger, Place.of(folder))
@@ -96,7 +96,8 @@ def _look_back(plan: dict[str, Any], cohort: Cohort, opened: OpenedCases, place:
     plan["prior_openings"] = prior_openings(by_true_names(plan, cohort), opened, place)
     reasons = cautions_of_openings(plan, tuple(plan["prior_openings"]))
     if reasons:
-        remark(f"this trial is exploratory: {'; '.join(reasons)}; the report lists what was opened before")
+        remedy = remedy_of_openings(plan, tuple(plan["prior_openings"]))
+        remark(f"this trial is exploratory: {'; '.join(reasons)}; the report lists what was opened before; {remedy}")
 
 
 def record_lock(folder: Path, ledger: Ledger) -> None:
@@ -146,6 +147,8 @@ def describe_cohort(cohort: Cohort) -> dict[str, Any]:
         "patients": len(set(cohort.patients.tolist())),
         "cases": len(cohort),
         "classes": cohort.task_record.counts(cohort),
+        # Where cases have no class, nothing is counted; the classes of their masks have names all the same.
+        "class_names": list(cohort.classes),
         "regions": list(cohort.task_record.structures(cohort)),
         "channels": list(cohort.channels),
         "excluded": [{"reason": r, "cases": n, "patients": len(patients[r])} for r, n in counts.items()],
@@ -179,18 +182,41 @@ def cases_table(cohort: Cohort, folds: Sequence[Fold]) -> str:
     return text.getvalue()
 
 
+_KNOWN_AT_ONCE = (
+    (("protocol_sha256",), "belongs to another protocol"),
+    (("cohort", "fingerprint"), "was locked with other data: a file, label or patient of the cohort has changed"),
+)
+"""What a folder is compared by before an arm is tried: keys of the lock, and the complaint."""
+
+
 def _verify(folder: Path, plan: dict[str, Any], protocol: Protocol) -> None:
     """Compare the folder's lock with the plan; raise LedgerError with the first difference."""
     locked = read_lock(folder)
+    _refuse_difference(folder, locked, plan, (*_KNOWN_AT_ONCE, (("split",), "was locked with another split")))
+    refuse_other_modules(locked, plan, protocol.folder, folder)  # before "code", because this names the file
     checks = (
-        (("protocol_sha256",), "belongs to another protocol"),
-        (("cohort", "fingerprint"), "was locked with other data: a file, label or patient of the cohort has changed"),
-        (("split",), "was locked with another split"),
         (("code",), f"was locked with other code of your own modules{_changed(locked, plan)}"),
         (("own",), "was locked with other endpoints of your own"),
         (("pretrained",), "was locked with other pretrained weights"),
         (("tuning",), _other_draws(locked.get("schema", 1))),
     )
+    _refuse_difference(folder, locked, plan, checks)
+    _refuse_other_packages(folder, locked.get("versions") or {}, plan.get("packages", {}))
+    other = next(plan_differences(locked, protocol), None)
+    if other is not None:
+        raise LedgerError(f"{folder / LOCK} was changed after locking: {other}; restore it, or use a new run folder")
+
+
+def refuse_other_plan(folder: Path, protocol: Protocol, cohort: Cohort) -> None:
+    """Raise LedgerError where the run folder belongs to another protocol or cohort; `lock` compares all the rest."""
+    if (folder / LOCK).is_file():
+        plan = {"protocol_sha256": protocol.sha256(), "cohort": {"fingerprint": cohort.fingerprint()}}
+        _refuse_difference(folder, read_lock(folder), plan, _KNOWN_AT_ONCE)
+
+
+def _refuse_difference(
+    folder: Path, locked: dict[str, Any], plan: dict[str, Any], checks: Sequence[tuple[tuple[str, ...], str]]
+) -> None:
     for keys, complaint in checks:
         before, now = locked, plan
         for key in keys:
@@ -199,9 +225,6 @@ def _verify(folder: Path, plan: dict[str, Any], protocol: Protocol) -> None:
             before, now = before.get(key, {}), now.get(key, {})
         if before != now:
             raise LedgerError(f"{folder} {complaint}; nothing was overwritten, name a new folder with --out")
-    other = next(plan_differences(locked, protocol), None)
-    if other is not None:
-        raise LedgerError(f"{folder / LOCK} was changed after locking: {other}; restore it, or use a new run folder")
 
 
 def _refuse_other_packages(folder: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:

@@ -21,9 +21,9 @@ from equipoise.statistics.seed_spread import recall
 from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.plan import Trial, endpoint_of, first_samples
 from equipoise.trials.rehearsal import rehearse
-from equipoise.trials.run import seed_spreads, try_arms
+from equipoise.trials.run import try_arms
 from equipoise.trials.sound_layers import unsound_layers, with_routes
-from equipoise.trials.spread_memory import design_of
+from equipoise.trials.spread_memory import design_of, seed_spreads
 
 _FORECAST = "equipoise.training.jobs:forecast"
 

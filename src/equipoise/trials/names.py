@@ -6,7 +6,7 @@ from pathlib import Path
 
 import tomlkit
 
-from equipoise.cohorts import Cohort
+from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.identities import (
     PLAIN,
     are_published,
@@ -77,7 +77,7 @@ def text_named(protocol: Protocol, known: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Named:
-    """A case of a run folder: what outputs call it and its patient, and what the data call them.
+    """A case of a run folder: what outputs call it and its patient, what the data call them, and its (first) file.
 
     Also a case that is left out or cannot be used, with its file; and another spelling of a patient, without a case.
     """
@@ -99,20 +99,32 @@ def names_of(protocol: Protocol | str | Path, folder: Path | None = None, chosen
     trial = plan(*read(protocol), "unused")
     cohort = trial.cohort
     if folder is None:
-        return _chosen(cohort, for_outputs(trial.protocol, cohort), "the cohort", chosen)
+        return _chosen(trial, for_outputs(trial.protocol, cohort), "the cohort", chosen)
     if read_lock(folder)["cohort"]["fingerprint"] != cohort.fingerprint():
         raise LedgerError(f"{folder} was run on other data than the protocol names; give the protocol of that run")
-    return _chosen(cohort, as_locked(cohort, folder), str(folder), chosen)
+    return _chosen(trial, as_locked(cohort, folder), str(folder), chosen)
 
 
-def _chosen(cohort: Cohort, shown: Cohort, place: str, chosen: Sequence[str]) -> list[Named]:
-    rows = [Named(new.id, new.patient, old.id, old.patient) for old, new in zip(cohort.cases, shown.cases, strict=True)]
+def _chosen(trial: Trial, shown: Cohort, place: str, chosen: Sequence[str]) -> list[Named]:
+    cohort, root = trial.cohort, trial.protocol.cohort_path
+    rows = [
+        Named(new.id, new.patient, old.id, old.patient, _file_of(old, root))
+        for old, new in zip(cohort.cases, shown.cases, strict=True)
+    ]
     rows += _aside(cohort, shown)
     known = {name for row in rows for name in vars(row).values() if name}
     unknown = next((name for name in chosen if name not in known), None)
     if unknown is not None:
         raise LedgerError(f"{place} has no case or patient {unknown!r}; {nearest(unknown, known)[:200]}")
     return [row for row in rows if not chosen or set(chosen) & set(vars(row).values())]
+
+
+def _file_of(case: Case, root: Path | None) -> str:
+    """Return the first file of a case, its image, as a path where the data lie; empty for a case without files."""
+    name = next(iter(case.sha256), "")
+    # Files are named relative to the folder of the cohort, or to that of its table.
+    places = () if root is None or not name else (root / name, root.parent / name)
+    return next((str(place) for place in places if place.is_file()), name)
 
 
 def _aside(cohort: Cohort, shown: Cohort) -> list[Named]:

@@ -12,7 +12,7 @@ from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.read_once import read_once
 from equipoise.cohorts.sources import load
-from equipoise.cohorts.splits.leakage import Leak, find_leaks
+from equipoise.cohorts.splits.leakage import IN_ONE_PART, LIKENESS, OF_PIXELS, Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.cohorts.splits.split import Fold, split
@@ -39,6 +39,9 @@ from equipoise.training.external.installed import refuse_absent
 from equipoise.training.preparation.staging import plan_jobs, samples_of
 from equipoise.training.tuning.draws import Plan, draw_jobs, plan_draws
 from equipoise.trials.spelling import refuse_misspelt
+
+_NAMED = 3
+"""Pairs of copies that a refusal names."""
 
 
 @dataclass(frozen=True)
@@ -185,12 +188,23 @@ def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
             f"{count} of {cohort.name} cannot be used, first {first.case} ({first.file}): "
             f"{first.problem}; {first.remedy}, or set cohort.on_problem = 'exclude', if the source has this key"
         )
+    if trial.protocol.split.allow_leaks:
+        return reasons
     serious = [leak for leak in leaks if forbids(leak, cohort)]
-    if serious and not trial.protocol.split.allow_leaks:
-        first_leak = serious[0]
+    copies = [leak for leak in serious if leak.kind in IN_ONE_PART]
+    crossing = [leak for leak in serious if leak not in copies]
+    if crossing:
+        first_leak = crossing[0]
         reasons.append(
             f"cases leak across parts, first {first_leak.a} and {first_leak.b} ({first_leak.kind}) of "
-            f"{plural(len(serious), 'pair')}; `equipoise check` lists them: {_remedy(first_leak, trial)}, or set "
+            f"{plural(len(crossing), 'pair')}; `equipoise check` lists them: {_remedy(first_leak, trial)}, or set "
+            "split.allow_leaks = true and the report says so"
+        )
+    if copies:
+        named = ", ".join(f"{leak.a} and {leak.b}" for leak in copies[:_NAMED])
+        reasons.append(
+            f"images of different patients in one part are equal and would count as so many patients, first {named} of "
+            f"{plural(len(copies), 'pair')}; `equipoise check` lists them: {_remedy(copies[0], trial)}, or set "
             "split.allow_leaks = true and the report says so"
         )
     return reasons
@@ -200,24 +214,22 @@ def forbids(leak: Leak, cohort: Cohort) -> bool:
     """Return whether a leak makes a trial invalid; else it is a warning."""
     # Heads of different patients resemble each other, and where a source states its patients, likeness is no proof
     # against it. Equal pixels are.
-    return leak.kind != "near" or not cohort.patients_known or cohort.patients_guessed
+    if leak.kind == "near copy":
+        return False
+    return leak.kind not in LIKENESS or not cohort.patients_known or cohort.patients_guessed
 
 
 def _remedy(leak: Leak, trial: Trial) -> str:
-    if (
-        leak.kind in ("equal", "near")
-        and trial.protocol.split.patients != "guessed"
-        and not trial.cohort.patients_known
-    ):
+    if leak.kind in OF_PIXELS and trial.protocol.split.patients != "guessed" and not trial.cohort.patients_known:
         return 'set split.patients = "guessed", which keeps similar images in one part'
-    if leak.kind in ("equal", "near"):
+    if leak.kind in OF_PIXELS:
         pair = f'[["{leak.a}", "{leak.b}"]]'
         return f"correct the patient ids, or set split.not_leaks = {pair} for pairs that are not copies"
     return "correct the patient ids"
 
 
 def search_leaks(trial: Trial) -> list[Leak]:
-    """Return the leaks across parts, without the pairs of images that the protocol says are none.
+    """Return the leaks across parts and the copies in one, without the pairs of images that the protocol says are none.
 
     Raises ProtocolError for a pair that names no case of the cohort.
     """
@@ -231,13 +243,11 @@ def search_leaks(trial: Trial) -> list[Leak]:
     different = {frozenset(pair) for pair in pairs}
     leaks = find_leaks(trial.cohort, trial.folds, trial.cards)
     # Patients and studies that are shared by their names are no matter of likeness.
-    return [
-        leak for leak in leaks if leak.kind not in ("equal", "near") or frozenset((leak.a, leak.b)) not in different
-    ]
+    return [leak for leak in leaks if leak.kind not in OF_PIXELS or frozenset((leak.a, leak.b)) not in different]
 
 
 def honest_leaks(trial: Trial) -> list[Leak]:
-    """Return the leaks across parts, all of which the protocol allows.
+    """Return the leaks across parts and the copies in one, all of which the protocol allows.
 
     Raises CohortError where the trial would not be valid, or cannot be run.
     """

@@ -12,10 +12,9 @@ from equipoise.atomic_write import write_json
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits.leakage import Leak
-from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local, ranks
 from equipoise.engines.execution import Execution
-from equipoise.engines.jobs import Engine, interrupted, run_jobs, unwatched, workers_of
+from equipoise.engines.jobs import Engine, interrupted, workers_of
 from equipoise.engines.watching import Watching
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
 from equipoise.progress import Watch, silent, under_way
@@ -23,55 +22,45 @@ from equipoise.protocol import Protocol
 from equipoise.report import example_cases, write_report
 from equipoise.report.results.interim_analysis import undecided
 from equipoise.runfolder.chronology import ends
-from equipoise.runfolder.evidence import beside_predictions, end_of_job, maps_of, sha256_of
+from equipoise.runfolder.evidence import end_of_job, maps_of
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import (
     EXPLAINED,
     FAILED,
     FINISHED,
     LOOKED,
-    PREDICTED,
     SETTLED,
-    TEST_OPENED,
     TUNED,
     Ledger,
 )
 from equipoise.runfolder.opened_cases import opened_cases
-from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, register
 from equipoise.runfolder.ownership import RUN, prove_ours
 from equipoise.runfolder.paths import (
     ATTRIBUTIONS,
     BY_CASE,
-    CHECKPOINT,
     RESULTS,
     SAMPLES,
-    candidates_beside,
     samples_folder,
 )
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.verify import interrupted_maps
-from equipoise.statistics.own import per_case_functions
 from equipoise.training.data.samples import Samples, staged
-from equipoise.training.inference.test_opening import open_test
-from equipoise.training.preparation.staging import own_metrics, samples_of, stage
+from equipoise.training.preparation.staging import samples_of, stage
 from equipoise.training.tuning.draws import Choice, choose, describe_tuning, draw_value, tuned_jobs
 from equipoise.trials.alike import refuse_unlike
 from equipoise.trials.arm_faults import joined
 from equipoise.trials.cautions import cautions
-from equipoise.trials.claim import claimed
-from equipoise.trials.job_record import begin, has_ended, refuse_changed
-from equipoise.trials.lock import lock
+from equipoise.trials.claim import claimed, refuse_in_use
+from equipoise.trials.code_record import refuse_late_modules, with_locked_modules, with_own_modules
+from equipoise.trials.job_record import begin, has_ended, refuse_changed, run_waiting
+from equipoise.trials.lock import lock, refuse_other_plan
 from equipoise.trials.names import leaks_named, pairs_named, text_named, with_names_for_outputs
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
+from equipoise.trials.prediction import predict_test
 from equipoise.trials.rehearsal import rehearse
 from equipoise.trials.sound_layers import agreed, unsound_layers, with_routes
-from equipoise.trials.spread_memory import design_of, keep_spread
+from equipoise.trials.spread_memory import design_of, keep_spread, seed_spreads
 from equipoise.trials.training_length import length_record
-
-
-def seed_spreads() -> Path:
-    """Return the file in the user's cache that stores the spread between training runs from trial to trial."""
-    return cache_folder() / "seed-spreads.json"
 
 
 def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
@@ -97,7 +86,7 @@ def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
         }
     if faults:
         raise ProtocolError(joined(faults))
-    return record
+    return with_own_modules(trial.protocol, record)
 
 
 def run(
@@ -138,13 +127,16 @@ def _run(protocol: Protocol | str | Path, out: Path, how: Execution, watch: Watc
 def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> dict[str, Any]:
     """Lock, train, open the test set and judge, or resume there. As `run`, for a planned trial."""
     try:
+        # Before the layers are tried, which takes a minute.
+        refuse_in_use(trial.out)
+        refuse_other_plan(trial.out, trial.protocol, trial.cohort)
         with workers_of(trial.protocol.training.threads, trial.how) as workers:
             # Before the folder is claimed and the plan locked: an arm that cannot train must not leave a locked trial
             # behind.
             with under_way(watch, "testing the layers of every arm"):
                 unsound = unsound_layers(trial, workers)
             trial = with_routes(trial, unsound)
-            telling = cautions(trial)
+            telling = cautions(trial, leaks)
             # From here on by the names of outputs: whatever is written below, errors too, names nobody.
             trial, known = with_names_for_outputs(trial)
             leaks = leaks_named(leaks, known)
@@ -167,7 +159,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                 if trial.how.alike:
                     refuse_unlike(trial.out, [*trial.draws, *trial.jobs], record["environment"])
                 unsound = agreed(read_lock(trial.out).get("unsound_layers", []), unsound, trial.out)
-                trial = with_routes(trial, unsound)
+                trial = with_routes(with_locked_modules(trial, read_lock(trial.out)), unsound)
                 trial = _settle(trial, ledger, workers)
                 # Again after tuning, which chooses settings, and so the layers, of a network.
                 trial = with_routes(_tune(trial, ledger, workers, watch), unsound)
@@ -192,7 +184,7 @@ def _at_every_look(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) 
     for look in trial.protocol.endpoints.looks or (None,):
         part = _up_to(trial, look)
         _train(part, part.jobs, "training", ledger, workers, watch)
-        _predict(part, ledger, workers, watch, look)
+        predict_test(part, ledger, workers, watch, look)
         ledger.held()
         results = write_report(trial.out, trust_code=True)
         # The report exists before the maps are made: an error there must not cost the results.
@@ -310,6 +302,7 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
     ended = ends(ledger.events)
     for job in jobs:
         refuse_changed(job, ended.get(job.name))
+    refuse_late_modules([job for job in jobs if has_ended(job)])
     waiting = [job for job in jobs if not has_ended(job)]
     if waiting:
         for number, fold in enumerate(trial.folds):
@@ -324,9 +317,9 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
     release_images(trial.cohort)  # its first cases were kept in memory for the trial of the arms, which is over
     total = sum(job.training.epochs for job in jobs)
     watching = Watching(jobs, lambda done: watch(f"{label}, epochs", done, total), trial.how.stall_minutes, ledger.held)
-    stopped = _run_waiting([job for job in waiting if not job.members], workers, watching)
+    stopped = run_waiting([job for job in waiting if not job.members], workers, watching)
     # Ensembles after the jobs that they are made of, and only where all of these have ended.
-    stopped = stopped or _run_waiting([job for job in waiting if job.members], workers, watching)
+    stopped = stopped or run_waiting([job for job in waiting if job.members], workers, watching)
     # From the files of the jobs and not from the results of the calls: jobs that ended in an interrupted run count too.
     again = {job.name for job in waiting if job.name in ended}
     for job in jobs:
@@ -335,66 +328,9 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
             kind = FINISHED if done["status"] == "finished" else FAILED
             ledger.append(kind, job=job.name, reason=done["reason"], files=end_of_job(job.folder))
     watching.finish()
+    refuse_late_modules([job for job in jobs if has_ended(job)])
     if stopped:
         raise Interrupted(
             f"{stopped[0]}; this is not a failure of the arm: give the machine more memory or time, or run fewer jobs "
             f"in parallel (EQUIPOISE_CORES), then the same command resumes it ({len(stopped)} such jobs)"
         )
-
-
-def _run_waiting(waiting: list[Job], workers: Engine, watching: Watching) -> list[str]:
-    """Run jobs to their ends; return why some of them were stopped, which is no failure of their arms."""
-    stopped: list[str] = []
-    for job, result in run_jobs(workers, "equipoise.training.jobs:train", waiting, watching):
-        if interrupted(result):
-            stopped.append(str(result))
-        elif isinstance(result, local.Failure):
-            job.write_end(status="failed", reason=result.text)
-        if job.draw is not None:
-            shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
-    return stopped
-
-
-def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:
-    """Record an opening of the test set in the ledger, and in the registry of this machine."""
-    plan = by_true_names(read_lock(trial.out), trial.cohort)
-    cases = opened_cases(trial.cohort, trial.folds, trial.cards.all())
-    place = Place.of(trial.out)
-    data: dict[str, Any] = {} if look is None else {"look": look}
-    # Looked up again, because another plan may have opened the cases since this one was locked.
-    prior = prior_openings(plan, cases, place, ledger.events[0].hash)
-    data |= {"prior_openings": prior} if prior else {}
-    event = ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **data)
-    register(plan, cases, place, ledger, event)
-
-
-def _predict(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: int | None) -> None:
-    """Open the test set after every job (of a look) has ended; an interrupted opening is resumed as the same one."""
-    finished = [job for job in trial.jobs if (job.done() or {}).get("status") == "finished"]
-    missing = [job for job in finished if not job.predictions_file.is_file()]
-    openings = [event for event in ledger.events if event.kind == TEST_OPENED and event.data.get("look") == look]
-    predicted = ledger.last(PREDICTED)
-    complete = bool(openings) and predicted is not None and predicted.number > openings[-1].number
-    if complete and not missing:
-        return
-    # Recorded before the first test image is read. Predictions that are missing after a complete opening, because
-    # somebody removed them, need a new opening, which makes the trial exploratory.
-    if complete or not openings:
-        _open(trial, ledger, finished, look)
-    own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
-    open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
-    ended = run_jobs(workers, "equipoise.training.jobs:predict", missing, unwatched)
-    for done, (job, result) in enumerate(ended, start=1):
-        if interrupted(result):
-            raise Interrupted(f"{result} during prediction; run the same command again")
-        if isinstance(result, local.Failure):
-            raise EquipoiseError(f"job {job.name} could not predict ({result}); run the same command again")
-        watch("predicting the test cases, jobs", done, len(missing))
-    # Reports read these files much later; the hashes show whether they are still the files that were predicted here.
-    files = {job.name: job.predictions_file for job in finished}
-    hashes = {name: sha256_of(file) for name, file in files.items()}
-    with_candidates = trial.cohort.task_record.has_findings
-    lists = {name: candidates_beside(file) for name, file in files.items() if with_candidates}
-    beside = {name: sha256_of(file) for name, file in lists.items()}
-    everything = beside_predictions(trial.out, [job.folder for job in finished])
-    ledger.append(PREDICTED, sha256=hashes, **({"candidates_sha256": beside} if beside else {}), files=everything)

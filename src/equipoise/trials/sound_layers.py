@@ -15,8 +15,11 @@ from equipoise.atomic_write import write_json
 from equipoise.cohorts.store import cache_folder
 from equipoise.engines import local
 from equipoise.engines.jobs import Engine
+from equipoise.engines.tenants import SHARED, tenant_of
 from equipoise.errors import Interrupted, LedgerError, ProtocolError
+from equipoise.lookup import source_of
 from equipoise.progress import remark
+from equipoise.runfolder.evidence import sha256_of
 from equipoise.runfolder.job import Job
 from equipoise.trials.arm_faults import joined
 from equipoise.trials.plan import Trial, first_samples
@@ -35,19 +38,33 @@ def unsound_layers(trial: Trial, workers: Engine) -> Unsound:
     """
     samples, fold = first_samples(trial), trial.folds[0]
     facts = {"training_cases": len(fold.train), "other_cases": (len(fold.validation), len(fold.test))}
-    known, entries = _Known(trial.protocol.training.threads), Unsound()
+    jobs, entries = _different(trial), Unsound()
+    known = {code: _Known(trial.protocol.training.threads, code) for code in dict.fromkeys(map(_code_of, jobs))}
     with tempfile.TemporaryDirectory(prefix="equipoise-") as folder, _own(workers) as crashing:
         requests: list[dict[str, Any]] = [
-            {"job": job, "samples": samples, **facts, "verdicts": known.verdicts, "log": Path(folder) / str(number)}
-            for number, job in enumerate(_different(trial))
-        ]
+            {"job": job, "samples": samples, **facts, "verdicts": known[_code_of(job)].verdicts,
+             "log": Path(folder) / str(number)}
+            for number, job in enumerate(jobs)
+        ]  # fmt: skip
         for request, result in zip(requests, _tried(crashing, requests), strict=True):
-            known.keep(result)
+            known[_code_of(request["job"])].keep(result)
             if result["unsound"]:
                 job = request["job"]
                 entries.append(_arm(job) | {"precision": job.training.precision, "layers": result["unsound"]})
-    known.write()
+    for one in known.values():
+        one.write()
     return entries
+
+
+def _code_of(job: Job) -> str:
+    """Return a hash of the code that an arm brings along; "" for built-in arms."""
+    # What a process tells of a layer after it has run somebody's code holds for that code alone: it may have changed
+    # the layer.
+    if tenant_of(job) == SHARED:
+        return ""
+    files = (source_of(name, job.code) for name in (job.arm.model.name, job.arm.optimizer.name) if ":" in name)
+    content = [job.arm.model.name, job.arm.optimizer.name, *(sha256_of(file) for file in files if file is not None)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:24]
 
 
 def _own(workers: Engine) -> Any:
@@ -142,10 +159,13 @@ def _lines(log: Path) -> list[dict[str, Any]]:
 
 
 class _Known:
-    """Verdicts of earlier trials on this machine, in the user's cache; without it every layer is tried again."""
+    """Verdicts of earlier trials on this machine, in the user's cache; without it every layer is tried again.
 
-    def __init__(self, threads: int) -> None:
-        self.file = cache_folder() / "layers" / f"{machine_key(threads)}.json"
+    code: a hash of the code in whose presence layers are tried; "" for this package's own.
+    """
+
+    def __init__(self, threads: int, code: str = "") -> None:
+        self.file = cache_folder() / "layers" / f"{machine_key(threads)}{'-' * bool(code)}{code}.json"
         try:
             kept = json.loads(self.file.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.cohorts.cohort import Cohort
+from equipoise.cohorts.store import cache_folder
 from equipoise.errors import PredictionError
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
@@ -20,6 +21,11 @@ def design_of(protocol: Protocol, cohort: Cohort) -> Design:
     return Design(cohort.name, primary, cohort.classes, tuple(networks), epochs, protocol.trial.name)
 
 
+def seed_spreads() -> Path:
+    """Return the file in the user's cache that stores the spread between training runs from trial to trial."""
+    return cache_folder() / "seed-spreads.json"
+
+
 def keep_spread(results: Mapping[str, Any], design: Design, file: Path) -> None:
     """Store this trial's spread between training runs, which makes later plans more precise.
 
@@ -27,7 +33,8 @@ def keep_spread(results: Mapping[str, Any], design: Design, file: Path) -> None:
     """
     variance = results["variance"]
     if variance is not None and variance["seed_sd"] is not None:
-        seen = SeedSpread(variance["seed_sd"], variance["seed_df"])
+        parts = {name: variance[name] for name in ("run_sd", "own_sd", "own_df") if variance.get(name) is not None}
+        seen = SeedSpread(variance["seed_sd"], variance["seed_df"], **parts)
         try:
             # Read, changed and written back: of two trials that end at once, one would lose the other's row.
             with locked(file.parent, f"{file.stem}.lock"):

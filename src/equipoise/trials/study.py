@@ -21,6 +21,7 @@ from equipoise.runfolder.opened_cases import opened_cases
 from equipoise.runfolder.ownership import STUDY, claim, prove_ours
 from equipoise.runfolder.paths import LOCK, STUDY_FILE, STUDY_PLAN, STUDY_RESULTS, trial_folder
 from equipoise.runfolder.read import read_lock, read_results, read_study_plan
+from equipoise.runfolder.seal import is_sealed
 from equipoise.runfolder.study_family import FAMILIES, families
 from equipoise.runfolder.verify import interrupted_maps
 from equipoise.trials.check import Checked, check
@@ -71,7 +72,7 @@ def check_study(file: str | Path, *, watch: Watch = silent) -> dict[tuple[str, s
     trials = Study.load(Path(file)).trials(Path(file).parent)
     _check_paths(trials)
     return {
-        (cohort, model): check(protocol, watch=_named(f"{cohort}, {model}: ", watch))
+        (cohort, model): check(protocol, watch=_named(f"{cohort}, {model}: ", watch), looks_back=False)
         for (cohort, model), protocol in trials.items()
     }
 
@@ -160,7 +161,7 @@ def _families(trials: Sequence[Trial]) -> list[dict[str, Any]]:
 
 def _ended(folder: Path, protocol: Protocol) -> bool:
     """Return whether the folder holds this very trial, predicted and reported, which needs no further work."""
-    if not (folder / LOCK).is_file() or read_results(folder) is None:
+    if not (folder / LOCK).is_file() or read_results(folder) is None or not is_sealed(folder):
         return False
     # By hash and not by name: a trial whose protocol was edited since is planned again, and its lock then refuses it.
     same = read_lock(folder)["protocol_sha256"] == protocol.sha256()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from equipoise.cohorts.identities import with_pseudonyms
 from equipoise.cohorts.layouts.generalise import mask_patterns
 from equipoise.cohorts.layouts.pairs import pairs
 from equipoise.cohorts.layouts.templates import Template
@@ -358,3 +359,31 @@ def test_a_structure_of_which_no_case_has_a_file_is_asked(tmp_path: Path) -> Non
             mask="{patient}/seg/{structure}.nii.gz",
             classes=["background", "liver", "kidneys"],
         )
+
+
+@pytest.mark.parametrize("name", ["MNR0046_s06", "MRN0064_s06", "mrn0046_s06", "MRN0046_s6", "MRN0046_s07"])
+def test_a_mask_with_nearly_the_name_of_an_image_names_it(tmp_path: Path, name: str) -> None:
+    """Of names with other digits nothing is said: they are other images."""
+    for stem in ("MRN0001_s01", "MRN0002_s01", "MRN0005_s03", "MRN0046_s06"):
+        for part in ("images", "masks"):
+            (tmp_path / part).mkdir(exist_ok=True)
+            picture = np.zeros((4, 4), np.uint8)
+            picture[0, : len(list((tmp_path / part).iterdir()))] = 1
+            Image.fromarray(picture).save(tmp_path / part / f"{stem}.png")
+    (tmp_path / "masks" / "MRN0005_s03.png").unlink()
+    (tmp_path / "masks" / "MRN0046_s06.png").rename(tmp_path / "masks" / f"{name}.png")
+    cohort = pairs(tmp_path, images="images/{case}.png", mask="masks/{case}.png", classes=["background", "tumour"])
+    (problem,) = cohort.problems
+    reasons = {one.case: one.reason for one in cohort.excluded}
+    assert reasons["images/MRN0005_s03.png"] == "it has no mask"
+    if name == "MRN0046_s07":
+        assert (problem.problem, reasons["images/MRN0046_s06.png"]) == ("it is missing", "it has no mask")
+        return
+    near = "'images/MRN0046_s06.png', which has no mask, has nearly its name"
+    assert (problem.problem, problem.remedy) == (
+        f"it is missing, and {near}",
+        "rename one of the two, or exclude the case",
+    )
+    assert reasons["images/MRN0046_s06.png"] == f"it has no mask, and there is one of '{name}.png', nearly its name"
+    told = with_pseudonyms(cohort, bytes(32))
+    assert "MRN" not in repr((told.excluded, told.problems))

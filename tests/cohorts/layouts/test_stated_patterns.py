@@ -83,3 +83,43 @@ def test_names_that_begin_with_a_recurring_number_suggest_a_pattern(folder):
 )
 def test_which_names_look_like_patients(names, pattern):
     assert leading_pattern(names) == pattern
+
+
+@pytest.mark.parametrize(
+    ("key", "given", "meant"),
+    [
+        ("images", "image/{patient}_{case}.png", IMAGES),
+        ("images", "images/{patient}_{case}.jpg", IMAGES),
+        ("mask", "Masks/{patient}_{case}.png", MASK),
+        ("mask", "x/{patient}_{case}.png", None),
+    ],
+)
+def test_a_pattern_that_no_file_fits_is_refused_with_the_one_that_is_meant(folder, key, given, meant):
+    with pytest.raises(CohortError) as stated:
+        recognise(folder, {key: given})
+    keys = {"images": IMAGES, "mask": MASK, key: given}
+    with pytest.raises(CohortError) as loaded:
+        load(CohortSection(source="pairs", task="segmentation", classes=["a", "b"], **keys), folder)
+    for text in (str(stated.value), str(loaded.value)):
+        assert f"holds no file that fits {'cohort.' * ('cohort.' in text)}{key} = {given!r}" in text
+        assert (f"did you mean {meant!r}?" if meant else "the folder holds files such as") in text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("imgaes", IMAGES, "the key 'cohort.imgaes' is unknown to the source 'pairs'; did you mean 'images'?"),
+        ("on_problem", "skip", "cohort.on_problem is 'skip'"),
+        ("classes", ["one"], "cohort.values has"),
+        ("ids", "none", "cohort.ids = 'none' is not allowed"),
+        ("table", "list.csv", "list.csv: it cannot be opened"),
+    ],
+)
+def test_what_is_wrong_with_a_stated_key_is_refused_and_no_protocol_is_written(folder, tmp_path, key, value, words):
+    for mask in (folder / "masks").iterdir():
+        Image.fromarray(np.array(Image.open(mask)) * np.uint8(255)).save(mask)
+    with pytest.raises(EquipoiseError) as error:
+        start(str(folder), tmp_path / "p.toml", {key: value})
+    assert words in str(error.value)
+    assert "no protocol was written" in str(error.value)
+    assert not (tmp_path / "p.toml").exists()

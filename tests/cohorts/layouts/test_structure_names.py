@@ -9,7 +9,7 @@ import pytest
 
 from equipoise.cohorts.formats.dicom_seg import Segmentation
 from equipoise.cohorts.layouts.manifest import manifest
-from equipoise.cohorts.layouts.structure_names import bare_name, codes_of, is_meant, numbers_of
+from equipoise.cohorts.layouts.structure_names import bare_name, codes_of, is_meant, numbers_of, refuse_late_background
 from equipoise.errors import CohortError, ProtocolError
 
 spec = importlib.util.spec_from_file_location(
@@ -174,3 +174,27 @@ def test_names_that_differ_in_a_sign_are_two(one, other):
 )
 def test_names_that_differ_in_writing_are_one(one, other):
     assert bare_name(one) == bare_name(other)
+
+
+@pytest.mark.parametrize(
+    ("classes", "refused"),
+    [
+        (["tumour", "background"], True),
+        (["tumour", "Back-Ground "], True),
+        (["tumour", "organ", "bg"], True),
+        (["1", "0"], True),
+        (["tumour", "other"], True),
+        (["background", "tumour"], False),
+        (["healthy", "tumour", "other"], False),
+        (["background", "other"], False),
+        (["0", "1"], False),
+        (["outside", "background"], False),
+        (None, False),
+    ],
+)
+def test_a_background_that_is_not_the_first_class_is_refused(classes, refused):
+    if not refused:
+        refuse_late_background(classes)
+        return
+    with pytest.raises(ProtocolError, match="put background first, and its value first in cohort.values"):
+        refuse_late_background(classes)

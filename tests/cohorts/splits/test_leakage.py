@@ -198,19 +198,45 @@ def test_shared_patients_and_studies_are_named_once() -> None:
 
 
 @pytest.mark.long
-def test_pairs_within_a_part_or_left_out_are_no_leaks() -> None:
+def test_pairs_of_one_patient_or_left_out_are_no_leaks() -> None:
     images = noise(5)
     images[1] = images[0]
     images[4] = images[2]
     cohort = cohort_of(images, list("abcde"))
     fold = Fold(np.array([0, 1]), np.array([2]), np.array([3]))
-    assert find_leaks(cohort, fold) == []
+    assert find_leaks(cohort, fold) == [Leak("00000", "00001", "copy")]
+    assert find_leaks(cohort_of(images, list("aacde")), fold) == []
     crossing = Fold(np.array([0, 2]), np.array([3]), np.array([1, 4]))
     assert {(leak.a, leak.b, leak.kind) for leak in find_leaks(cohort, crossing)} == {
         ("00000", "00001", "equal"),
         ("00002", "00004", "equal"),
     }
     assert len(find_leaks(cohort, [fold, crossing])) == 2
+
+
+def test_copies_under_several_patients_of_one_part_are_named() -> None:
+    tested = noise(24, 1)
+    images = [*noise(12), *(image for image in tested for _ in range(8))]
+    cohort = cohort_of(images, [f"p{k}" for k in range(len(images))])
+    fold = Fold(np.arange(8), np.arange(8, 12), np.arange(12, len(images)))
+    leaks = find_leaks(cohort, fold)
+    assert [leak.kind for leak in leaks] == ["copy"] * 24 * 7
+    assert {int(leak.a) for leak in leaks} == set(range(12, len(images), 8)), "each pair is with the first of its image"
+
+
+def test_nearly_equal_test_images_of_several_patients_are_named() -> None:
+    stream = np.random.default_rng(3)
+    tested = [grey(image) for image in noise(24, 1)]
+    copies = [image + stream.integers(-1, 2, image.shape) for image in tested for _ in range(2)]
+    images = [*map(grey, noise(24)), *copies]
+    cohort = cohort_of(images, [f"p{k}" for k in range(len(images))])
+    everything = np.arange(len(images))
+    fold = Fold(everything[:16], everything[16:24], everything[24:])
+    leaks = find_leaks(cohort, fold)
+    assert {leak.kind for leak in leaks} == {"near copy"}
+    assert {(int(leak.a), int(leak.b)) for leak in leaks} == {(k, k + 1) for k in range(24, 72, 2)}
+    elsewhere = Fold(everything[24:], everything[16:24], everything[:16])
+    assert find_leaks(cohort, elsewhere) == [], "training cases count for no interval"
 
 
 @pytest.mark.long

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 from equipoise.errors import PredictionError
@@ -57,36 +56,6 @@ def test_two_names_of_one_arm_are_asked_about(other: str) -> None:
         return
     with pytest.raises(PredictionError, match=f"the arms 'unet' and '{other}' look alike"):
         audit(columns, cases_are_patients=True)
-
-
-def test_one_image_under_two_names_is_told() -> None:
-    """Every case of 30 occurs twice, as another patient's: 60 patients are said to be independent."""
-    stream = np.random.default_rng(0)
-    values = {arm: stream.random(30) for arm in "ab"}
-
-    def doubled(decimals: int) -> dict[str, Any]:
-        rows = [
-            (arm, f"{i:02d}{copy}", round(float(values[arm][i]), decimals))
-            for arm in "ab"
-            for copy in "xy"
-            for i in range(30)
-        ]
-        return {name: [row[k] for row in rows] for k, name in enumerate(("arm", "case", "dice"))}
-
-    def told(columns: dict[str, Any]) -> list[str]:
-        return [one for one in audit(columns, cases_are_patients=True)["warnings"] if "occurs twice" in one]
-
-    assert "'00x' and '00y'" in told(doubled(9))[0]
-    assert "60 of 60 cases" in told(doubled(9))[0]
-    assert told(doubled(1)) == []  # one digit: equal by chance
-    single = {name: values_[:30] + values_[60:90] for name, values_ in doubled(9).items()}
-    assert told(single) == []
-
-
-def test_constant_numbers_are_no_twins() -> None:
-    names = [f"c{i}" for i in range(12)]
-    found = audit(table(names, names) | {"dice": [0.9] * 12 + [0.8] * 12}, cases_are_patients=True)
-    assert not any("occurs twice" in one for one in found["warnings"])
 
 
 def test_cases_that_a_list_lacks_are_shown_beside_what_looks_like_them() -> None:

@@ -65,7 +65,11 @@ def test_the_command_is_the_exact_one(tmp_path):
     assert "computed in bfloat16 and a bundle computes in float32" in rounded
     own = export_command(run_with(tmp_path, model="mine:Net"), lost, "net")
     assert own == f"{command} --trust-code --although REASON"
-    assert [note.split()[0] for note in notes_on(own)] == ["It", "The"]
+    assert [note.split()[0] for note in notes_on(own)] == ["It", "Write"]
+    exploratory = list(notes_on(own, reasons=["the trial is exploratory: it was opened twice"]))[-1]
+    assert exploratory.startswith("The trial is exploratory: it was opened twice. Write in place of REASON why")
+    lost_to = list(notes_on(own, reasons=["the trial does not show that it is better than x"]))[-1]
+    assert lost_to.startswith("The trial does not support this arm: the trial does not show")
     assert "--trust-code" in export_command(run_with(tmp_path, source="mine:cohort"), won, "net")
     for other in (run_with(tmp_path, task="mine:TASK"), run_with(tmp_path, sources=("a.csv",))):
         assert export_command(other, won, "net") is None
@@ -83,3 +87,17 @@ def test_only_a_network_that_is_recommended_has_a_next_step(tmp_path, arm, beats
     command = export_step(run_with(tmp_path), results, {"arm": arm, "beats_baseline": beats}, "../some run")
     assert command == ("equipoise export '../some run' --arm net --out net-bundle" if named else None)
     assert model_cards(run_with(tmp_path, sources=("a.csv",)), results) == {}
+
+
+def test_what_the_trial_recommends_is_part_of_the_evidence():
+    results = results_with("b_better")
+    left_out = {"left_out": [{"arm": "net", "reason": "net is left out."}], "reason": "Only other was shown."}
+    named = {"arm": "net", "reason": "It is the only arm.", "left_out": []}
+    own, rest = {"accuracy": named, "speed": named}, {"balanced": {"arm": "other", **left_out}}
+    texts = {
+        words: arm_evidence(LOCK, "net", results | {"recommendation": advice})["recommendation"]
+        for words, advice in {"own": own | rest, "left": rest, "none": {"accuracy": {"arm": None, **left_out}}}.items()
+    }
+    assert texts["own"] == "recommended for accuracy and speed: It is the only arm."
+    assert texts["left"] == "not recommended: net is left out. The trial names other."
+    assert texts["none"] == "not recommended: net is left out."

@@ -2,8 +2,10 @@
 
 import re
 
+import pytest
+
 from equipoise.report.study.tables import Table
-from equipoise.report.text.model_card import AUTHOR, OPEN, RUN, bundle_card, run_card
+from equipoise.report.text.model_card import AUTHOR, OPEN, RUN, _classes, bundle_card, run_card
 
 CONTRACT = {"regions": [["organ", [1]]], "channels": ["image"], "classes": ["background", "organ"], "oriented": True}
 LIMITS = {"cases": 4, "spacing_mm": {"low": [1.0], "high": [2.0]}, "sides": {"low": [5], "high": [9]},
@@ -104,3 +106,25 @@ def test_neither_does_one_into_the_tables_of_a_study():
     assert table.markdown().splitlines() == [
         "### &lt;i&gt;", "| a | b\\|c |", "| --- | --- |", "| &lt;script&gt; | \\[x\\](y) |", "", "&lt;b&gt;",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("cohort", "classes"),
+    [
+        # The names of a bundle's contract: the classes of the cohort, whose masks no case is counted by.
+        ({"classes": {}, "class_names": ["background", "tumour"], "regions": ["tumour"]}, "background, tumour"),
+        ({"classes": {"benign": 3, "malignant": 2}, "class_names": ["benign", "malignant"]}, "benign, malignant"),
+        # Locks of earlier versions.
+        ({"classes": {}, "regions": ["tumour"]}, "background and the regions below"),
+        ({"classes": {"benign": 3}}, "benign"),
+        ({"classes": {}}, "none"),
+    ],
+)
+def test_the_card_of_a_run_names_the_classes_of_its_bundle(cohort, classes):
+    assert _classes(cohort) == classes
+
+
+def test_a_card_states_what_the_trial_recommends():
+    text = bundle_card(record(recommendation="not recommended: net is left out."), PARITY)
+    assert "| recommendation | not recommended: net is left out. | from the run |" in text
+    assert "| recommendation |" not in bundle_card(record(), PARITY)  # a bundle of an earlier version

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.report.text.plans import prospect
+from equipoise.report.text.plans import plan_sentences, prospect
 from equipoise.statistics import planning
 from equipoise.statistics.reasons import Reason
 
@@ -42,3 +42,22 @@ def test_a_plan_that_allows_none_says_so(patients: int, seeds: int, lacking: str
     said = prospect(None, str(refusal.value), [])
     assert said.startswith("No verdict is possible ")
     assert f"with {lacking}, so nothing can be planned" in said
+
+
+def test_a_range_is_given_only_where_it_is_one() -> None:
+    wide = replace(PLAN, detectable=0.05, low=0.04, high=0.07)
+    assert "of 0.050 (0.040 to 0.070, because the spread between training runs" in " ".join(plan_sentences(wide))
+    alike = replace(PLAN, detectable=0.2294, low=0.2293, high=0.22941)
+    assert "a difference in Dice of 0.229." in " ".join(plan_sentences(alike))
+
+
+def test_a_plan_names_the_guard_where_it_sets_the_detectable_difference() -> None:
+    few = planning.plan(14, {"cases": 39}, 3, endpoint="dice", margin=0.03)
+    assert few.detectable_by_tests is not None
+    assert few.detectable > 3 / 14 > few.detectable_by_tests
+    text = " ".join(plan_sentences(few))
+    assert "14 test patients without a failure cannot exclude a failure rate of 21.4 %" in text
+    assert f"by the tests alone it would be {few.detectable_by_tests:.3f}" in text
+    areas = planning.plan(200, {"a": 100, "b": 100}, 3)  # no mean over cases: no guard
+    assert areas.detectable_by_tests == areas.detectable
+    assert "guard" not in " ".join(plan_sentences(areas))

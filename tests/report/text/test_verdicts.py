@@ -94,9 +94,12 @@ def test_one_arm_and_two_arms() -> None:
         (("not_enough_data", "not_enough_data"), "No network was shown to be better than"),
         (("equivalent", "not_enough_data"), "No network was shown to be better than"),
         (("equivalent", "equivalent"), "No: every network is equivalent to the diameter rule, within 0.030 AUC."),
-        (("a_better", "not_enough_data"), "DenseNet is better; the others were not shown to be better."),
+        (
+            ("a_better", "not_enough_data"),
+            "DenseNet is better than the diameter rule; not shown to be better: U-Net (+0.012, interval −0.030 to",
+        ),
         (("a_better", "a_better"), "Yes, every network"),
-        (("b_better", "a_better"), "DenseNet is worse than the diameter rule; U-Net is better."),
+        (("b_better", "a_better"), "DenseNet is worse than the diameter rule; U-Net is better than it."),
         (("refused", "single_run"), "Inconclusive: no comparison with the diameter rule reached a verdict."),
         (("b_better", "b_better"), "DenseNet and U-Net are worse than the diameter rule; no network was shown"),
     ],
@@ -114,7 +117,7 @@ def test_which_to_use() -> None:
     assert "DenseNet for accuracy, for speed" in answers(_results(pairs, [], "a"), NAMES)[-1].answer
     unjudged = answers(_results(pairs, [], None), NAMES)[-1]
     assert unjudged.answer.startswith("No recommendation can be given.")
-    assert unjudged.detail
+    assert "It stands alone." in unjudged.answer
     empty = _results(pairs, [], None)
     for arm in empty["arms"]:
         arm["endpoints"] = {}
@@ -124,3 +127,30 @@ def test_which_to_use() -> None:
         "speed": {**several["recommendation"]["speed"], "arm": "b"}
     }
     assert "DenseNet for accuracy, U-Net for speed" in answers(several, NAMES)[-1].answer
+
+
+def test_a_recommendation_that_leaves_an_arm_out_names_it_with_its_reason() -> None:
+    results = _results([_pair("a", "b", "not_enough_data")], [], "a")
+    left_out = [{"arm": "b", "reason": "U-Net is left out: difference -0.012."}]
+    advice = {**results["recommendation"]["accuracy"], "left_out": left_out}
+    results["recommendation"] = dict.fromkeys(("accuracy", "speed", "balanced"), advice)
+    use = answers(results, NAMES)[-1]
+    assert "a balance of both. U-Net is left out: difference −0.012. The truth" in use.answer
+    assert use.detail == "It stands alone."
+
+
+def test_where_no_arm_is_named_the_answer_says_why_and_what_holds_for_other_needs() -> None:
+    results = _results([_pair("a", "b", "not_enough_data")], [], None)
+    speed = {"arm": "a", "tied_with": [], "beats_baseline": True, "reason": "It has the lowest latency."}
+    results["recommendation"] = results["recommendation"] | {"speed": speed}
+    use = answers(results, NAMES)[-1]
+    assert use.answer.startswith("No recommendation can be given. It stands alone.")
+    assert use.detail == "Speed: DenseNet. It has the lowest latency."
+
+
+def test_an_undecided_arm_is_named_beside_one_that_is_worse_than_the_rule() -> None:
+    verdicts = {"a": "b_better", "b": "a_better", "c": "refused"}
+    against = [_pair(arm, "size-rule", verdict) for arm, verdict in verdicts.items()]
+    rule = answers(_results(_three(*["not_enough_data"] * 3), against), NAMES | {"c": "Third"})[1].answer
+    assert rule.startswith("DenseNet is worse than the diameter rule; U-Net is better than it; not shown to be better:")
+    assert "Third" in rule

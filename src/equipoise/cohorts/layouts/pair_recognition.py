@@ -20,6 +20,7 @@ from equipoise.cohorts.layouts.image_names import (
     words,
 )
 from equipoise.cohorts.layouts.pairs import PATIENT
+from equipoise.cohorts.layouts.pattern_hints import no_file_fits
 from equipoise.cohorts.layouts.tables import read_table
 from equipoise.cohorts.layouts.templates import Template
 from equipoise.errors import CohortError, EquipoiseError
@@ -47,7 +48,8 @@ class FoundPairs:
 def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> FoundPairs | None:
     """The patterns of images and masks below a folder; None where nothing is called a mask or nothing belongs to it.
 
-    user_settings: `mask`, where several could be meant. Raises CohortError where several kinds of masks are candidates.
+    user_settings: `mask`, where several could be meant. Raises CohortError where several kinds of masks are candidates,
+    and for a stated pattern that no file fits.
     """
     user_settings = user_settings or {}
     paths = [file.relative_to(root).as_posix() for file in image_files(root)]
@@ -56,12 +58,17 @@ def find_pairs(root: Path, user_settings: dict[str, Any] | None = None) -> Found
     if "mask" in user_settings:
         template = Template(str(user_settings["mask"]), "cohort.mask")
         masks = [path for path in paths if template.match(path) is not None]
+        if paths and not masks:
+            raise no_file_fits(root, template, "mask", paths)
     if not masks or not images:
         return None
     patterns = user_settings.get("images", ())
     # One text is one pattern, and not a pattern for each of its letters.
     meant = [Template(str(text)) for text in ([patterns] if isinstance(patterns, str) else patterns)]
     if meant:
+        unfit = next((one for one in meant if not any(one.match(path) is not None for path in images)), None)
+        if unfit is not None:
+            raise no_file_fits(root, unfit, "images", images)
         images = [path for path in images if any(template.match(path) is not None for template in meant)]
     candidates = [(mask, images_of_mask(mask, images)) for mask in mask_patterns(masks, images)]
     fitting = [(mask, patterns) for mask, patterns in candidates if patterns]

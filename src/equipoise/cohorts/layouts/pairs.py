@@ -5,6 +5,7 @@ What differs between data sets is where the image and the mask of a case lie. Pa
 one can read and change it, and one reader serves all of them.
 """
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from equipoise.cohorts.layouts.case_files import CaseFiles
 from equipoise.cohorts.layouts.columns import columns_of
 from equipoise.cohorts.layouts.image_names import PARTS
 from equipoise.cohorts.layouts.patients import UNKNOWN_PATIENTS, patient_of
+from equipoise.cohorts.layouts.pattern_hints import nearest_name, no_file_fits
 from equipoise.cohorts.layouts.structure_names import Codes, codes_of, letters_of
 from equipoise.cohorts.layouts.tables import number_or_text, read_table
 from equipoise.cohorts.layouts.templates import Template
@@ -28,6 +30,8 @@ from equipoise.errors import CohortError, ProtocolError
 from equipoise.tasks import SEGMENTATION, task_named
 
 STRUCTURE, PATIENT, PART = "structure", "patient", "part"
+_MOST_COMPARED = 20_000
+"""Pairs of names that are compared; more are another pattern, and no misspelt names."""
 FOLDER_PATIENTS = "Patients are what {patient} stands for in cohort.mask: names of folders or files."
 
 
@@ -71,8 +75,11 @@ def pairs(
     reader = PairReader(root, templates, Template(mask, "cohort.mask"), names, codes_of(values, names))
     masks = reader.masks()
     if not masks:
-        raise CohortError(f"{root} holds no file that fits cohort.mask = {mask!r}; correct the pattern.")
+        raise no_file_fits(root, reader.mask, "cohort.mask", reader.paths)
     entries = [reader.entry(fields, files, patient_pattern) for fields, files in masks]
+    reader.refuse_absent(entries)
+    unmasked = reader.unmasked(entries)
+    meant = reader.nearly_named(entries, unmasked)
     entries = _with_table(entries, root, table) if table else entries
     if STRUCTURE in reader.mask.fields:
         _check_structures(root, entries, names)
@@ -87,8 +94,9 @@ def pairs(
         )
     shown = tuple(channels or ())
     layout = Layout("pairs", root, SEGMENTATION.name, names, shown, notes=notes, patients_known=known)
-    cohort = make_cohort(layout, entries, on_problem, nonfinite)
-    return replace(cohort, excluded=(*cohort.excluded, *reader.unmasked(entries)))
+    cohort = make_cohort(layout, [_with_near_name(entry, meant) for entry in entries], on_problem, nonfinite)
+    alone = [Exclusion(path, path, _no_mask(path, meant)) for path in unmasked]
+    return replace(cohort, excluded=(*cohort.excluded, *alone))
 
 
 def states_patients(mask: str) -> bool:
@@ -189,12 +197,46 @@ class PairReader:
                 return replace(entry, refusal=RefusedFile(file, reason, "rename the file, or exclude the case"))
         return entry
 
-    def unmasked(self, entries: Iterable[CaseFiles]) -> list[Exclusion]:
-        """Return the images that fit the first pattern and have no mask."""
+    def refuse_absent(self, entries: Sequence[CaseFiles]) -> None:
+        """Refuse a pattern of images that no file fits, in place of a problem of every case."""
+        for number, template in enumerate(self.images):
+            # The files first: an image may be a folder, as of a DICOM series, which is no file that fits.
+            fits = any(template.match(path) is not None for path in self.paths)
+            if not fits and not any(entry.images[number].exists() for entry in entries):
+                raise no_file_fits(self.root, template, "cohort.images", self.paths)
+
+    def unmasked(self, entries: Iterable[CaseFiles]) -> list[str]:
+        """Return the paths of the images that fit the first pattern and have no mask."""
         used = {path for entry in entries for path in entry.images + tuple(file for _, file in entry.structures)}
         used |= {entry.mask for entry in entries if entry.mask}
         alone = [path for path in self.paths if self.images[0].match(path) is not None and self.root / path not in used]
-        return [Exclusion(path, path, "it has no mask") for path in alone if self.mask.match(path) is None]
+        return [path for path in alone if self.mask.match(path) is None]
+
+    def nearly_named(self, entries: Sequence[CaseFiles], unmasked: Sequence[str]) -> dict[Path, str]:
+        """Return the images that masks lack → the image without a mask that has nearly such a name."""
+        if not unmasked:
+            return {}
+        # As texts: a path object for each of 100,000 files takes a second.
+        there = {os.path.join(self.root, path) for path in self.paths}  # noqa: PTH118
+        lacking = [e.images[0] for e in entries if str(e.images[0]) not in there and not e.images[0].exists()]
+        if len(lacking) * len(unmasked) > _MOST_COMPARED:
+            return {}
+        near = {image: nearest_name(image.relative_to(self.root).as_posix(), unmasked) for image in lacking}
+        return {image: path for image, path in near.items() if path is not None}
+
+
+def _with_near_name(entry: CaseFiles, meant: Mapping[Path, str]) -> CaseFiles:
+    """Return a case whose refusal names the image that its mask may be of, where its own is missing."""
+    near = meant.get(entry.images[0])
+    if near is None or entry.refusal is not None:
+        return entry
+    reason = f"it is missing, and {near!r}, which has no mask, has nearly its name"
+    return replace(entry, refusal=RefusedFile(entry.images[0], reason, "rename one of the two, or exclude the case"))
+
+
+def _no_mask(path: str, meant: Mapping[Path, str]) -> str:
+    near = next((image.name for image, alone in meant.items() if alone == path), None)
+    return "it has no mask" if near is None else f"it has no mask, and there is one of {near!r}, nearly its name"
 
 
 def _check_structures(root: Path, entries: Sequence[CaseFiles], names: Sequence[str]) -> None:

@@ -16,6 +16,9 @@ STRUCTURES, MEANINGS, LEFT_OUT, EMPTY = "structures", "meanings", "left_out", "e
 """The keys of `Scan.header` with the name of each number of a mask, its code and what that says, the names of the
 structures that were not wanted, and of those that nothing is drawn of."""
 BACKGROUND = "background"
+_BACKGROUNDS = frozenset((BACKGROUND, "bg", "backgr", "0", "hintergrund", "fond", "fondo", "sfondo", "achtergrond"))
+_RESTS = frozenset(("other", "others", "rest", "none", "nothing", "outside"))
+"""Names, by their letters, of what is no structure; those of the second kind may be one beside other structures."""
 _INSIDE = re.compile(r"(?<=\w)-(?=\w)|(?<= )-+(?= )|(?<!\d)\.|\.(?!\d)")
 """Hyphens that join words and points that end them. A hyphen with a word on one side alone is a sign (GTV-, level -1),
 and a point between digits makes a number (5.0 is not 50)."""
@@ -39,6 +42,23 @@ def letters_of(name: str) -> str:
     True
     """
     return re.sub(r"[\W_]+", "", bare_name(name))
+
+
+def refuse_late_background(classes: Any) -> None:
+    """Raise ProtocolError where another class than the first, which is never judged, has the name of the background.
+
+    classes: `cohort.classes`, None where it is not stated.
+    """
+    letters = [letters_of(name) if isinstance(name, str) else "" for name in classes or ()]
+    nothing = _BACKGROUNDS | _RESTS
+    late = nothing if len(letters) == 2 else _BACKGROUNDS
+    place = next((place for place, name in enumerate(letters) if place and name in late), None)
+    if place is not None and letters[0] not in nothing:
+        raise ProtocolError(
+            f"cohort.classes has {classes[place]!r} as class {place}, which would be judged, and {classes[0]!r} as "
+            "class 0, which would not: put background first, and its value first in cohort.values, or give a "
+            "structure that is not the background another name"
+        )
 
 
 def codes_of(values: Sequence[Any] | None, classes: Sequence[str]) -> dict[int | str, int]:

@@ -1,4 +1,7 @@
-"""Search for leaks by which a model could recognise a test case: shared patients, equal pixels, near-duplicates.
+"""Search for leaks by which a model could recognise a test case, and for copies that would count as patients.
+
+Leaks are shared patients, equal pixels and near-duplicates in different parts. Copies are equal pixels under several
+patients in one part, and near-duplicates under several patients among the test cases.
 
 Near-duplicates are found by their likeness (see `similarity.py`): copies with another window, mirrored, turned by
 90°, recompressed or slightly shifted, and neighbouring slices that are as similar as such copies. Candidate pairs
@@ -40,45 +43,53 @@ EQUAL_BYTES, NEAR_BYTES, NEAR_VALUES = 150, 400, 16
 
 @dataclass(frozen=True)
 class Leak:
-    """Two related cases in different parts of a fold: kind is "patient", "study", "equal" or "near"."""
+    """Two related cases.
+
+    kind: in different parts of a fold "patient", "study", "equal" or "near"; of different patients in one part "copy"
+    (equal pixels) or "near copy" (near-duplicates, of test cases alone).
+    """
 
     a: str
     b: str
     kind: str
 
 
+OF_PIXELS = ("equal", "near", "copy", "near copy")
+IN_ONE_PART = ("copy", "near copy")
+LIKENESS = ("near", "near copy")
+Pairs = list[tuple[int, int]]
+
+
 def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | None = None) -> list[Leak]:
-    """Find leaks across the parts of any fold, the most certain kind first; a valid trial has none.
+    """Find leaks across the parts of any fold, the most certain kind first, then copies; a valid trial has none.
 
     "patient", "study": one pair per patient or study that lies in two parts, by the source (attribute `study`) and by
     the files' own headers (`Case.owners`), which may contradict it. "equal": equal pixels.
-    "near": near-duplicates. Pairs of one patient appear as "patient" only, unless the patient was guessed and the
-    pixels are equal, which is certain. Cases whose pictures have hardly any detail (masks, outlines) are not compared
-    by likeness, and the simplest not by pixels either: different patients may share a shape. cards: of the cohort;
-    without them every image is read.
+    "near": near-duplicates. "copy", "near copy": the same of different patients in one part. Pairs of one patient
+    appear as "patient" only, unless the patient was guessed and the pixels are equal, which is certain. Cases
+    whose pictures have hardly any detail (masks, outlines) are not compared by likeness, and the simplest not by pixels
+    either: different patients may share a shape. cards: of the cohort; without them every image is read.
     """
     parts = _parts(cohort, [folds] if isinstance(folds, Fold) else folds)
     person = np.unique(cohort.patients, return_inverse=True)[1]
 
-    equal, near = _pairs(cohort, parts, person, cards or CaseCards(cohort))
-    proven = {int(person[index]) for pair in equal for index in pair} if cohort.patients_guessed else set()
+    pairs = _pairs(cohort, parts, person, cards or CaseCards(cohort))
+    proven = {int(person[index]) for pair in pairs["equal"] for index in pair} if cohort.patients_guessed else set()
     owners = ["" if owner in proven else str(owner) for owner in person]
     leaks = _shared(cohort, parts, owners, "patient")
     leaks += _shared(cohort, parts, [case.owners.get("patient", "") for case in cohort.cases], "patient")
     leaks += _shared(cohort, parts, [_study(case) for case in cohort.cases], "study")
     leaks = list(dict.fromkeys(leaks))
-    seen = set(equal)
-    named = [(pair, "equal") for pair in equal]
-    named += [(pair, "near") for pair in near if pair not in seen]
+    # Each pair once, by its most certain kind.
+    named = {pair: kind for kind in reversed(OF_PIXELS) for pair in pairs[kind]}
+    ordered = [(pair, kind) for kind in OF_PIXELS for pair in pairs[kind] if named[pair] == kind]
     known = {frozenset((leak.a, leak.b)) for leak in leaks}
-    pixel_leaks = [Leak(cohort.cases[a].id, cohort.cases[b].id, kind) for (a, b), kind in named]
+    pixel_leaks = [Leak(cohort.cases[a].id, cohort.cases[b].id, kind) for (a, b), kind in ordered]
     return leaks + [leak for leak in pixel_leaks if frozenset((leak.a, leak.b)) not in known]
 
 
-def _pairs(
-    cohort: Cohort, parts: NDArray[np.int8], person: Ints, cards: CaseCards
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Return pairs of equal pixels, and of near-duplicates, across the parts; kept in the user's cache.
+def _pairs(cohort: Cohort, parts: NDArray[np.int8], person: Ints, cards: CaseCards) -> dict[str, Pairs]:
+    """Return the pairs of each kind of likeness; kept in the user's cache.
 
     The search of 100,000 images takes minutes, and a trial makes it when it is checked, run, and resumed.
     """
@@ -89,15 +100,18 @@ def _pairs(
         kind="leaks", code=code_of_readers(), state=state, shape=list(parts.shape), guessed=cohort.patients_guessed
     )
     kept = load(key, cards.folder)
-    if kept is None or not {"equal", "near"} <= kept.keys():
-        crossing = partial(_apart, parts, person)
+    if kept is None or not set(OF_PIXELS) <= kept.keys():
+        crossing, together = partial(_apart, parts, person), partial(_together, parts, None, person)
         pixels, detailed = _look(cards)
         equal = _equal_pairs(pixels, partial(_apart, parts, None) if cohort.patients_guessed else crossing)
-        near = _crossing_near_pairs(cohort, cards.pictures(), detailed, crossing, person)
-        kept = {"equal": _table(equal), "near": _table(near)}
+        near, near_copies = _alike_pairs(cohort, cards.pictures(), detailed, parts, person)
+        # Of several equal images each is paired with the first; the others' likeness says nothing more.
+        near_copies = [(a, b) for a, b in near_copies if pixels[a] != pixels[b]]
+        every = (equal, near, _equal_pairs(pixels, together), near_copies)
+        kept = {kind: _table(one) for kind, one in zip(OF_PIXELS, every, strict=True)}
         # Where the cache cannot be written the cards could not be kept either, and their remark says so.
         save(key, kept, cards.folder)
-    return _as_pairs(kept["equal"]), _as_pairs(kept["near"])
+    return {kind: _as_pairs(kept[kind]) for kind in OF_PIXELS}
 
 
 def _table(pairs: Sequence[tuple[int, int]]) -> Ints:
@@ -108,16 +122,22 @@ def _as_pairs(table: NDArray[Any]) -> list[tuple[int, int]]:
     return [(int(a), int(b)) for a, b in table.tolist()]
 
 
-def _crossing_near_pairs(
-    cohort: Cohort, pictures: Bytes, detailed: Ints, crossing: Allowed, person: Ints
-) -> list[tuple[int, int]]:
-    """Return near-duplicates across the parts."""
+def _alike_pairs(
+    cohort: Cohort, pictures: Bytes, detailed: Ints, parts: NDArray[np.int8], person: Ints
+) -> tuple[Pairs, Pairs]:
+    """Return near-duplicates across the parts, and those of different patients among the test cases of a fold."""
+    crossing = partial(_apart, parts, person)
+    # Of the test cases alone, whose number of patients makes the intervals: a second search of all would double
+    # the minutes. And it is a second one, because copies in one part would take the places of candidates in another.
+    tested = partial(_together, parts, PARTS.index("test"), person)
     if not cohort.patients_guessed:
-        return _near_pairs(pictures, detailed, crossing)
+        among = detailed[(parts[:, detailed] == PARTS.index("test")).any(axis=0)]
+        return _near_pairs(pictures, detailed, crossing), _near_pairs(pictures, among, tested)
     # The very search by which patients were guessed: another set of candidates has another threshold, and would name
     # pairs that the guess had compared and left apart.
-    pairs = _near_pairs(pictures, detailed, partial(_differ, person))
-    return [pair for pair in pairs if crossing(np.array(pair[:1]), np.array(pair[1:]))[0]]
+    pairs = _table(_near_pairs(pictures, detailed, partial(_differ, person)))
+    a, b = pairs[:, 0], pairs[:, 1]
+    return _as_pairs(pairs[crossing(a, b)]), _as_pairs(pairs[tested(a, b)])
 
 
 def _study(case: Case) -> str:
@@ -130,6 +150,14 @@ def _apart(parts: NDArray[np.int8], person: Ints | None, a: Ints, b: Ints) -> ND
     for row in parts:
         used |= (row[a] != row[b]) & (row[a] >= 0) & (row[b] >= 0)
     return used if person is None else np.asarray(used & (person[a] != person[b]))
+
+
+def _together(parts: NDArray[np.int8], part: int | None, person: Ints, a: Ints, b: Ints) -> NDArray[np.bool_]:
+    """Return which pairs of different persons lie in one part of some fold; of this part, where one is given."""
+    used = np.zeros(a.shape, dtype=bool)
+    for row in parts:
+        used |= (row[a] == row[b]) & ((row[a] >= 0) if part is None else (row[a] == part))
+    return np.asarray(used & (person[a] != person[b]))
 
 
 def _differ(owner: Ints, a: Ints, b: Ints) -> NDArray[np.bool_]:

@@ -3,19 +3,9 @@
 import re
 from collections.abc import Collection, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.reading import stem
 from equipoise.evaluation.predictions import Predictions
-
-TELLING = 0.9
-"""Share of different cases whose numbers must differ in a run, for equal numbers to be no chance."""
-
-
-FEWEST_DISTINCT = 10
-"""Different cases that are needed to tell so: constant numbers are equal whatever the images."""
 
 
 def plain(name: str) -> str:
@@ -100,42 +90,6 @@ def alike_patients(table: Predictions) -> list[str]:
         "such groups); if they are one, use one name."
     )
     return [note]
-
-
-def twin_cases(table: Predictions) -> list[str]:
-    """Note cases of different patients with equal numbers in every run: one image that stands twice is one person.
-
-    Numbers that cases share by chance (rounded, or at an end of their range) say nothing, and are not noted.
-    """
-    test = table.where(table.split == "test")
-    cases, rows = _numbers_by_case(test)
-    distinct, group, size = np.unique(rows, axis=0, return_inverse=True, return_counts=True, equal_nan=False)
-    telling = [c for c in range(rows.shape[1]) if len(np.unique(rows[:, c])) >= TELLING * len(distinct)]
-    if len(telling) < 2 or len(distinct) < FEWEST_DISTINCT:
-        return []
-    owner = dict(zip(test.case.tolist(), test.patient.tolist(), strict=True))
-    groups = [cases[group.ravel() == one].tolist() for one in np.flatnonzero(size > 1)]
-    twins = sorted(group for group in groups if len({owner[case] for case in group}) > 1)
-    if not twins:
-        return []
-    note = (
-        f"The cases {twins[0][0]!r} and {twins[0][1]!r} of different patients have the same numbers in every run of "
-        f"every arm ({sum(map(len, twins))} of {len(cases)} cases have such a twin): an image that occurs twice "
-        "counts as two patients, and intervals are too narrow; keep one of each."
-    )
-    return [note]
-
-
-def _numbers_by_case(test: Predictions) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
-    """Return the cases, and of each its scores and metrics in every run (cases, runs × numbers); NaN where none is."""
-    cases, place = np.unique(test.case, return_inverse=True)
-    jobs, number = np.unique(np.stack([test.arm, test.seed.astype(str)], axis=1), axis=0, return_inverse=True)
-    # The last class follows from the others; sizes of true masks are alike in small structures.
-    own = [*test.scores[:, 1:].T, *(one for name, one in test.metrics.items() if "voxels" not in name)]
-    numbers = np.full((len(cases), len(jobs), len(own)), np.nan)
-    if own:
-        numbers[place, number.ravel()] = np.stack(own, axis=1)
-    return cases, numbers.reshape(len(cases), -1)
 
 
 def _are_cases(table: Predictions) -> bool:

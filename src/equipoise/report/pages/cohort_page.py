@@ -99,6 +99,7 @@ def summary(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     for channel in cohort.channels:
         low, middle, high = np.median([row["intensity"][channel] for row in rows], axis=0)
         lines.append(f"intensity of {channel}: {middle:.4g}, from {low:.4g} to {high:.4g} (medians over cases)")
+    lines += _mask_lines(cohort, rows)
     sites = _sites(cohort)
     if sites:
         by_site = "; ".join(
@@ -106,6 +107,24 @@ def summary(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         )
         lines.append(f"{sites['key']}: {by_site}")
     return lines
+
+
+def class_shares(label_voxels: Mapping[str, int], classes: int) -> list[float]:
+    """Return the share of each class in the labelled voxels of a case, (classes,); voxels by mask value as text."""
+    counts = [label_voxels.get(str(value), 0) for value in range(classes)]
+    return [count / max(sum(counts), 1) for count in counts]
+
+
+def _mask_lines(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the line with the median share of the image that each class, and each region of several classes, has."""
+    held = [row["label_voxels"] for row in rows if row.get("label_voxels")]
+    if not held:
+        return []
+    shares = np.array([class_shares(voxels, len(cohort.classes)) for voxels in held])
+    columns = dict(zip(cohort.classes, shares.T, strict=True))
+    columns |= {name: shares[:, list(values)].sum(axis=1) for name, values in cohort.regions.items()}
+    medians = ", ".join(f"{name} {100 * np.median(share):.3g} %" for name, share in columns.items())
+    return [f"share of the image: {medians} (medians over cases)"]
 
 
 def _grids(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:

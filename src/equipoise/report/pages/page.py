@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import jinja2
@@ -19,7 +18,7 @@ from equipoise.report.pages.examples import Gallery, galleries
 from equipoise.report.pages.explained import Explained, script_hash, template_text
 from equipoise.report.pages.exported import page_links, runtime_table
 from equipoise.report.pages.mask_examples import mask_galleries
-from equipoise.report.results.recommendation import best_baseline
+from equipoise.report.results.recommendation import QUALITY, best_baseline
 from equipoise.report.results.results import positive_index
 from equipoise.report.results.rows import part
 from equipoise.report.text import audit
@@ -27,7 +26,7 @@ from equipoise.report.text.characteristics import characteristics
 from equipoise.report.text.contrast import contrast_table
 from equipoise.report.text.display_names import display_names
 from equipoise.report.text.exploratory import exploratory_reasons
-from equipoise.report.text.export_command import next_step, notes_on, precision_of
+from equipoise.report.text.export_command import next_step, notes_on_export
 from equipoise.report.text.glossary import anchor
 from equipoise.report.text.initialization import start_in_words
 from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
@@ -103,7 +102,7 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
         task=recorded_task(run.lock["cohort"]),
         answers=answers(results, names),
         next_step=next_step(run, results),
-        notes_on=partial(notes_on, precision=precision_of(run)),
+        export_notes=_export_notes(run, results),
         exploratory=exploratory(run),
         opened=opened_in_words(results),
         stopped=stopped_in_words(results),
@@ -155,6 +154,13 @@ def _tables(run: RunFolder, results: dict[str, Any], names: Mapping[str, str]) -
         "missing": missing_table(results, names),
         "tuning": tuning_table(results, names),
     }
+
+
+def _export_notes(run: RunFolder, results: Mapping[str, Any]) -> list[str]:
+    """Return what to do before the command is used that the page names; nothing without one."""
+    command = next_step(run, results)
+    arm = results["recommendation"][QUALITY]["arm"]
+    return [] if command is None else notes_on_export(run, results, str(arm), command)
 
 
 def exploratory(run: RunFolder) -> str | None:

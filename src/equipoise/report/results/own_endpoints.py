@@ -7,7 +7,7 @@ from typing import Any
 
 from equipoise.errors import PredictionError, ProtocolError
 from equipoise.lookup import imported, module_hash, source_hash
-from equipoise.runfolder.own_code import CHANGED, check_code, code_folder, from_source
+from equipoise.runfolder.own_code import CHANGED, MODULES, check_code, code_folder, from_source
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.own import guarded, made
 from equipoise.tasks import task_named
@@ -25,7 +25,7 @@ def own_endpoints(
     for name, record in (lock.get("own") or {}).items():
         if record["pooled"]:
             module = (lock.get("own_modules") or {}).get(name, record["sha256"])
-            check_code(name, "endpoint", module, code_folder(lock, run), trusted)
+            check_code(name, "endpoint", module, code_folder(lock, run), trusted, lock.get(MODULES))
             endpoints[name] = _pooled(name, record, code_folder(lock, run))
         else:
             own = (column for column in columns if column == name or column.startswith(f"{name}_"))
@@ -42,7 +42,8 @@ def task_endpoints(lock: Mapping[str, Any], run: Path, trusted: bool = False) ->
     if name is None:
         return ()
     if ":" in str(name):
-        check_code(str(name), "task", (lock.get("code") or {}).get(name), code_folder(lock, run), trusted)
+        digest = (lock.get("code") or {}).get(name)
+        check_code(str(name), "task", digest, code_folder(lock, run), trusted, lock.get(MODULES))
     try:
         with from_source():
             task = task_named(str(name), code_folder(lock, run))

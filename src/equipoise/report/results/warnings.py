@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from equipoise.cohorts.splits.leakage import IN_ONE_PART
 from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.report.results.missing_modality import channels_left_out
 from equipoise.runfolder.earlier_openings import counts, number_in, reuse_of, texts_in
@@ -87,7 +88,8 @@ def _of_openings(run: RunFolder) -> list[Reason]:
 
 def _of_jobs(run: RunFolder) -> list[Reason]:
     short = run.lock.get("short_training")
-    warnings = [Reason("short_training", updates=short["updates"], fewest=short["fewest"])] if short else []
+    opened = {"opened": True} if run.ledger.test_openings else {}
+    warnings = [Reason("short_training", updates=short["updates"], fewest=short["fewest"], **opened)] if short else []
     for job in run.jobs:
         where = {"arm": job.arm, "fold": job.fold, "seed": job.seed}
         if job.status == "missing":
@@ -111,12 +113,17 @@ def _of_cohort(run: RunFolder) -> list[Reason]:
     # Of stated patients, likeness alone is no leak that anybody had to allow.
     known = cohort.get("patients_known", True) and not cohort.get("patients_guessed")
     near = [one for one in leaks if one["kind"] == "near" and known]
-    allowed = [one for one in leaks if one not in near]
+    copies, alike = ([one for one in leaks if one["kind"] == kind] for kind in IN_ONE_PART)
+    allowed = [one for one in leaks if one not in (*near, *copies, *alike)]
     if allowed:
         kinds = tuple(sorted({one["kind"] for one in allowed}))
         warnings.append(Reason("allowed_leaks", pairs=len(allowed), kinds=kinds))
     if near:
         warnings.append(Reason("near_pairs", pairs=len(near), a=near[0]["a"], b=near[0]["b"]))
+    if copies:
+        warnings.append(Reason("allowed_copies", pairs=len(copies), a=copies[0]["a"], b=copies[0]["b"]))
+    if alike:
+        warnings.append(Reason("near_copies", pairs=len(alike), a=alike[0]["a"], b=alike[0]["b"]))
     declared = run.lock.get("not_leaks") or ()
     if declared:
         warnings.append(Reason("not_leaks", pairs=len(declared), a=declared[0][0], b=declared[0][1]))

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from equipoise.errors import LedgerError
 from equipoise.report.results.plain import json_safe
+from equipoise.report.summary import results_of
 from equipoise.runfolder.paths import REPORT, trial_folder
 from equipoise.runfolder.read import is_predicted, read_folder, read_results, read_study_plan
+from equipoise.runfolder.seal import is_sealed
 from equipoise.runfolder.study_family import cohort_groups, related_trials
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.workloads import average_ranks, first_reached, friedman_p, profile, rank_differences
@@ -72,8 +74,9 @@ def _cell(out: Path, cohort: str, model: str) -> Workload | tuple[str, str, str]
     if not is_predicted(folder):
         return cohort, model, UNFINISHED
     try:
-        results = read_results(folder)
         run = read_folder(folder)
+        # Made anew where they are not those that were written: somebody may have edited them.
+        results = read_results(folder) if is_sealed(folder) else results_of(run)
     # A damaged trial is a row of the study with its reason, and does not prevent the report on all others.
     except LedgerError as error:
         return cohort, model, f"not readable ({error}); run the study again"

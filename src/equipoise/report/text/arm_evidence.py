@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from equipoise.report.results.recommendation import best_baseline
+from equipoise.report.text.objection import EXPLORATORY, UNSHOWN
+from equipoise.report.text.words import listed
 
 VERDICTS = {"a": "a_better", "b": "b_better"}
 
@@ -20,11 +22,11 @@ def arm_evidence(lock: Mapping[str, Any], arm: str, results: Mapping[str, Any]) 
     overruled = []
     if pair is None or not _won(pair, arm):
         missing = "the trial has no trivial rule to compare it with"
-        reason = missing if rule is None else f"the trial does not show that it is better than {rule}"
+        reason = missing if rule is None else f"{UNSHOWN} {rule}"
         overruled.append(f"{reason}{'' if pair is None else ': ' + str(pair['reason']).rstrip('.')}")
     exploratory = list(results["exploratory_reasons"])
     if exploratory:
-        overruled.append(f"the trial is exploratory: {'; '.join(exploratory)}")
+        overruled.append(f"{EXPLORATORY}: {'; '.join(exploratory)}")
     others = [one for one in results["comparisons"] if arm in (one["a"], one["b"])]
     return {
         "trial": lock["name"],
@@ -38,10 +40,25 @@ def arm_evidence(lock: Mapping[str, Any], arm: str, results: Mapping[str, Any]) 
             {"other": one["b"] if one["a"] == arm else one["a"], "verdict": one["verdict"], "reason": one["reason"]}
             for one in others
         ],
+        "recommendation": _recommendation(arm, results.get("recommendation") or {}),
         "exploratory": bool(exploratory),
         "exploratory_reasons": exploratory,
         "overruled": overruled,
     }
+
+
+def _recommendation(arm: str, advice: Mapping[str, Any]) -> str:
+    """Return for which needs the trial recommends the arm, or why it does not; empty without a recommendation."""
+    needs = [need for need, one in advice.items() if one["arm"] == arm]
+    reasons = [str(one.get("reason") or "") for need, one in advice.items() if need in needs]
+    if not needs:
+        left_out = [out["reason"] for one in advice.values() for out in one.get("left_out") or () if out["arm"] == arm]
+        reasons = left_out or [str(one.get("reason") or "") for one in advice.values() if one["arm"] is None]
+        others = {str(one["arm"]) for one in advice.values() if one["arm"] is not None}
+        reasons += [f"The trial names {' and '.join(sorted(others))}."] * bool(others)
+    named = f"recommended for {listed(needs)}" if needs else "not recommended"
+    why = " ".join(dict.fromkeys(filter(None, reasons)))
+    return f"{named}{': ' * bool(why)}{why}" if advice else ""
 
 
 def _strongest_rule(arm: str, results: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any] | None]:

@@ -14,6 +14,7 @@ from equipoise.runfolder.read import RunFolder
 
 Entry = Mapping[str, Any]
 WHY = "this is an audit of predictions made elsewhere, and no ledger proves when the test set was opened"
+UNPROVEN_RUNS = "An audit cannot check that the runs of an arm are trainings of their own."
 # The keys are listed one by one, so that a new fact of the checklists is not claimed of an audit by default.
 _KNOWN = (
     *("question", "technology", "goal", "metrics", "measures", "statistics", "performance", "errors"),

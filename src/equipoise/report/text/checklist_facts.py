@@ -7,6 +7,7 @@ from equipoise.protocol import DiceSection, Named, TrainingSection
 from equipoise.report.text.characteristics import characteristics, in_words
 from equipoise.report.text.initialization import initialization
 from equipoise.report.text.interim_analysis import opened_in_words
+from equipoise.report.text.run_spread import spread_in_words
 from equipoise.report.text.subgroups import variation_in_words
 from equipoise.report.text.words import (
     case_noun,
@@ -24,6 +25,7 @@ from equipoise.report.text.words import (
 from equipoise.runfolder.own_code import read_protocol
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics.endpoints import FAILURE_RATE, SENSITIVITY, SPECIFICITY, described
+from equipoise.statistics.power import guard_decides
 
 
 def facts_of(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
@@ -157,8 +159,14 @@ def _result_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         + ".",
         "errors": _errors(results, scored),
         "diagnostic": _diagnostic(results) or (f"{label} with 95 % intervals: {'; '.join(values)}." if values else ""),
-        "internal": f"Test patients of the same source, opened {opened_in_words(results)}.",
+        "internal": f"Test patients of the same source, opened {opened_in_words(results)}{_exploratory(results)}.",
     }
+
+
+def _exploratory(results: Mapping[str, Any]) -> str:
+    """Return the end of a sentence on the test set that says why results are exploratory; empty where they are not."""
+    reasons = list(results.get("exploratory_reasons") or ())
+    return f"; the results are exploratory, because {'; '.join(reasons)}" if reasons else ""
 
 
 _CALIBRATION = (
@@ -218,12 +226,11 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
     )
     looked_at = [group["attribute"] for group in results["subgroups"]]
     tests = [f"By {group['attribute']}: {variation_in_words(group['tests'])}" for group in results["subgroups"]]
-    size, variance = run.lock["cohort"].get("size_attribute"), results["variance"] or {}
-    spread = variance.get("seed_sd")
+    size = run.lock["cohort"].get("size_attribute")
     people = [name for name in looked_at if name != size]
     return {
         "size": f"{plural(patients, 'test patient')} and {plural(seeds, 'training run')} of each arm give 80 % power "
-        f"to detect a difference in {label} of {reach}."
+        f"to detect a difference in {label} of {reach}.{_guarded(results['comparisons'])}"
         if detectable
         else "",
         "clusters": "Cases of one patient form a cluster in every interval and test"
@@ -234,13 +241,25 @@ def _uncertainty_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, 
             filter(
                 None,
                 [
-                    f"Standard deviation between training runs {number(spread)}." if spread is not None else "",
+                    spread_in_words(results),
                     f"Subgroups by {listed(looked_at)}." if looked_at else "",
                 ],
             )
         ),
         "limits": " ".join(results["warnings"][:3]),
     }
+
+
+def _guarded(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """Say by how much the guard against unseen failures raises what is detected; empty where the tests decide."""
+    raised = [p for p in pairs if guard_decides(p.get("detectable"), p.get("detectable_by_tests"))]
+    if not raised:
+        return ""
+    low, high = (number(end(p["detectable_by_tests"] for p in raised)) for end in (min, max))
+    return (
+        " The guard against unseen failures sets this difference; by the tests alone it would be "
+        f"{low if low == high else f'{low} to {high} by pair'}."
+    )
 
 
 def _disjoint(divided: int) -> str:

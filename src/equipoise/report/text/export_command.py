@@ -1,13 +1,14 @@
 """The exact command that exports an arm of a run: what follows from the report."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.report.results.recommendation import QUALITY
 from equipoise.report.text.arm_evidence import arm_evidence
 from equipoise.report.text.model_card import run_card
+from equipoise.report.text.objection import objection
 from equipoise.runfolder.own_code import own_code_of_arm
 from equipoise.runfolder.read import RunFolder
 
@@ -32,6 +33,11 @@ def _is_nnunet(model: Any) -> bool:
     return is_nnunet(str(model.get("name", "") if isinstance(model, Mapping) else model))
 
 
+def notes_on_export(run: RunFolder, results: Mapping[str, Any], arm: str, command: str) -> list[str]:
+    """Return what to do before the export command of an arm is used."""
+    return list(notes_on(command, precision_of(run), arm_evidence(run.lock, arm, results)["overruled"]))
+
+
 def next_step(run: RunFolder, results: Mapping[str, Any], folder: str | None = None) -> str | None:
     """Return the command for the arm that is recommended for its quality; None without such an arm."""
     advice = results["recommendation"][QUALITY]
@@ -46,12 +52,17 @@ def precision_of(run: RunFolder) -> str:
     return str(settled.get("precision") or run.lock.get("training", {}).get("precision", "float32"))
 
 
-def notes_on(command: str, precision: str = "float32") -> Iterator[str]:
-    """Yield what to do before an export command is used. precision: in which the trial computed."""
+def notes_on(command: str, precision: str = "float32", reasons: Sequence[str] = ()) -> Iterator[str]:
+    """Yield what to do before an export command is used. precision: in which the trial computed.
+
+    reasons: what stands against the arm, `overruled` of its evidence.
+    """
     if " --trust-code" in command:
         yield "It runs code that the run folder names; read that first."
     if " --although REASON" in command:
-        yield "The trial speaks against this arm, so write your reason in place of REASON."
+        against = objection(reasons)
+        why = "" if against is None else f"{against.title}: {against.text}. "
+        yield f"{why}Write in place of REASON why you export the arm nevertheless; its card prints that."
     elif precision not in ("float32", "auto"):
         yield (
             f"The trial computed in {precision} and a bundle computes in float32: if the command cannot show that this "

@@ -5,14 +5,36 @@ from typing import Any
 
 from equipoise.report.results.interim_analysis import undecided
 from equipoise.report.text.words import plural
+from equipoise.runfolder.earlier_openings import number_in
 
 
 def opened_in_words(results: Mapping[str, Any]) -> str:
-    """State when the test set was opened; the text follows "the test set was opened".
+    """State when the test set was opened, by other plans too; the text follows "the test set was opened".
 
-    >>> opened_in_words({"ledger": {"test_openings": 1, "unplanned_openings": 0}, "looks": None})
+    >>> results = {"ledger": {"test_openings": 1, "unplanned_openings": 0}, "looks": None}
+    >>> opened_in_words(results)
     'once'
+    >>> opened_in_words(results | {"prior_openings": [{"test_cases_shared": 9, "test_cases": 39}]})
+    'once by this trial, and once before by other plans (9 of its 39 cases)'
     """
+    own, before = _opened_here(results), _opened_before(results)
+    return f"{own} by this trial, and {before}" if before else own
+
+
+def _opened_before(results: Mapping[str, Any]) -> str:
+    """State how often other plans opened some of these test cases; empty where none is known to have."""
+    rows = [row for row in results.get("prior_openings") or () if number_in(row, "test_cases_shared")]
+    if not rows:
+        return ""
+    times = "once" if len(rows) == 1 else f"{len(rows)} times"
+    most = max(rows, key=lambda row: number_in(row, "test_cases_shared"))
+    shared, cases = number_in(most, "test_cases_shared"), number_in(most, "test_cases")
+    of = f" of its {cases}" if cases else " of its"
+    return f"{times} before by other plans ({'up to ' * (len(rows) > 1)}{shared}{of} cases)"
+
+
+def _opened_here(results: Mapping[str, Any]) -> str:
+    """State when this trial opened its test set."""
     total, looks = results["ledger"]["test_openings"], results["looks"]
     # A planned look is no second opening, as nobody chooses anything with its answers in sight; any other opening makes
     # the number of all of them the honest statement.

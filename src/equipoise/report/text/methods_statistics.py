@@ -6,8 +6,9 @@ from typing import Any
 from equipoise.report.results.recommendation import UNJUDGED
 from equipoise.report.text import audit
 from equipoise.report.text.interim_analysis import opened_in_words, stopped_in_words
+from equipoise.report.text.pair_methods import is_skewness_corrected
 from equipoise.report.text.references import Cite
-from equipoise.report.text.words import label_of, listed, number
+from equipoise.report.text.words import label_of, listed, number, plural
 from equipoise.statistics.endpoints import described
 from equipoise.statistics.near_ends import has_ends
 from equipoise.tasks import recorded_task
@@ -24,6 +25,7 @@ def statistics(results: Results, cite: Cite) -> list[str]:
         _covariance(results, cite),
         _intervals(results, cite),
         _differences(results, cite),
+        _skewness(results, cite),
         _family(results, cite),
         _undecided(results),
         _rules(results),
@@ -33,6 +35,7 @@ def statistics(results: Results, cite: Cite) -> list[str]:
         _subgroups(results, cite),
         _looks(results, cite),
         "" if results.get("audit") else f"The test set was opened {opened_in_words(results)}.",
+        _exploratory(results),
     ]
 
 
@@ -155,6 +158,19 @@ def _differences(results: Results, cite: Cite) -> str:
     )
 
 
+def _skewness(results: Results, cite: Cite) -> str:
+    """Name the correction for skewness where some comparison needed it."""
+    pairs = (*results["comparisons"], *results["baseline_comparisons"], *results.get("secondary_comparisons", ()))
+    corrected = sum(is_skewness_corrected(pair) for pair in pairs)
+    if not corrected:
+        return ""
+    return (
+        f"In {corrected} of {plural(len(pairs), 'comparison')} the patients' differences were skewed: there every test "
+        f"was the stricter of Student's t and of Hall's transformation of it {cite('hall')}, and the interval covers "
+        "both."
+    )
+
+
 def _family(results: Results, cite: Cite) -> str:
     plan, pairs = results["endpoints"], results["comparisons"]
     if not pairs:
@@ -240,6 +256,13 @@ def _subgroups(results: Results, cite: Cite) -> str:
         return ""
     names = listed([str(group["attribute"]) for group in results["subgroups"]])
     return f"Subgroups by {names} were tested for heterogeneity, adjusted by Holm's method {cite('holm')}."
+
+
+def _exploratory(results: Results) -> str:
+    """State that the results confirm nothing, and why: a paper that omits it would claim more than the trial."""
+    unproven = "nothing proves that the analysis was fixed before anybody saw results"
+    reasons = [unproven if one == audit.WHY else one for one in results.get("exploratory_reasons") or ()]
+    return f"The results are exploratory and not confirmatory: {'; '.join(reasons)}." if reasons else ""
 
 
 def _looks(results: Results, cite: Cite) -> str:

@@ -81,7 +81,7 @@ def run_card(
                 "Input and output",
                 [
                     ("channels, in order", ", ".join(map(str, cohort.get("channels") or ())) or "not stated", RUN),
-                    ("classes", ", ".join(map(str, cohort.get("classes") or ())) or "none", RUN),
+                    ("classes", _classes(cohort), RUN),
                     ("regions", regions, RUN),
                     _SCANNERS,
                 ],
@@ -92,6 +92,13 @@ def run_card(
             _ETHICS,
         ],
     )
+
+
+def _classes(cohort: Mapping[str, Any]) -> str:
+    """Name the classes of cases or masks; an earlier version's lock names those of masks by their regions alone."""
+    names = cohort.get("class_names") or cohort.get("classes") or ()
+    regions = "background and the regions below" if cohort.get("regions") else "none"
+    return ", ".join(map(str, names)) or regions
 
 
 def _card(evidence: Mapping[str, Any], maker: str, sections: Sequence[Section]) -> str:
@@ -199,6 +206,7 @@ def _evidence(evidence: Mapping[str, Any], *this_run: float | None) -> list[Row]
         *((f"{evidence['endpoint']} of the exported run on the test cases", _number(one), RUN) for one in this_run),
         ("against the strongest trivial rule", evidence["baseline"]["reason"], RUN),
         *((f"against {one['other']}", one["reason"], RUN) for one in evidence["comparisons"]),
+        *([("recommendation", str(evidence["recommendation"]), RUN)] if evidence.get("recommendation") else []),
         ("exploratory", _exploratory(evidence), RUN),
     ]
     overruled = "; ".join(evidence["overruled"])

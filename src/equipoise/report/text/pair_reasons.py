@@ -74,7 +74,7 @@ def few_cases(cases: int, fewest: int, metric: str) -> str:
 def few_failures(arm: str, metric: str, below: float, failures: float, cases: int) -> str:
     """Describe few failures, which decide the mean by chance."""
     return (
-        f"{arm} fails ({metric} below {below:g}) on {failures:.2g} of {cases} cases in a run; with so few "
+        f"{arm} fails ({metric} below {below:g}) on {failures:.2g} of {cases} cases in the mean run; with so few "
         "failures the mean depends on chance, and its interval is only descriptive (see the failure rate)."
     )
 
@@ -183,14 +183,21 @@ def _beside(margin: float | None, exceeds: bool) -> str:
 
 def unseen_failures(arm: str, rate: float, **facts: Any) -> str:
     """State the rate of failures that would reverse a difference, and the rate that the patients cannot exclude."""
-    failing = f"{arm} failed ({_failed(**facts)}) in an additional {percent(rate)} of patients"
-    return f"If {failing}, the result would be reversed; {_possible(**facts)}."
+    result = "the result would be reversed"
+    return f"{_also_failed(arm, rate, **facts)}, {result}; {_possible(**facts)}."
 
 
 def unseen_beyond_margin(arm: str, rate: float, **facts: Any) -> str:
     """State the rate of failures that would lead beyond the margin, and the rate that the patients cannot exclude."""
-    failing = f"{arm} or the other arm failed ({_failed(**facts)}) in an additional {percent(rate)} of patients"
-    return f"If {failing}, the difference would exceed the margin; {_possible(**facts)}."
+    result = "the difference would exceed the margin"
+    return f"{_also_failed(f'{arm} or the other arm', rate, **facts)}, {result}; {_possible(**facts)}."
+
+
+def _also_failed(who: str, rate: float, **facts: Any) -> str:
+    """Begin a sentence on failures beyond those seen; a rate of 1 is every patient, and no larger one exists."""
+    if rate >= 1:
+        return f"Only if {who} failed ({_failed(**facts)}) in every patient"
+    return f"If {who} failed ({_failed(**facts)}) in {percent(rate)} of patients beyond the failures seen"
 
 
 def _failed(endpoint: str, unit: str, failed: float, **_others: Any) -> str:
@@ -199,9 +206,17 @@ def _failed(endpoint: str, unit: str, failed: float, **_others: Any) -> str:
 
 def _possible(seen: float, patients: int, excluded: float, assumed: str, **_others: Any) -> str:
     """State the failures seen, the rate that they leave possible, and how to state another value of a failure."""
-    some = "without such a failure" if seen == 0 else f"with {seen:.2g} such failures"
+    # A mean over runs: a run that fails where the other arm does not; hence no whole number.
+    some = f"{patients} patients without such a failure" if seen == 0 else _seen(seen, patients)
     remedy = f" (to state a less severe value of a failure: --failure-value {assumed}=VALUE)" if assumed else ""
-    return f"{patients} patients {some} cannot exclude a rate of {percent(excluded)}{remedy}"
+    return f"{some} cannot exclude a rate of up to {percent(excluded)}{remedy}"
+
+
+def _seen(seen: float, patients: int) -> str:
+    """Count the failures of the mean run among the patients."""
+    if seen == int(seen):
+        return f"{patients} patients with {int(seen)} such failure{'s' * (seen != 1)}"
+    return f"{patients} patients with {seen:.2g} such failures in the mean of the runs"
 
 
 def equivalent(
@@ -224,12 +239,13 @@ def undecided(
     new_data: str = "",
     advice: str = "",
     unseen: str = "",
+    guard: str = "",
 ) -> str:
     """State that there is no verdict, and the gain by more data."""
     no_difference = (
         f"The data do not show whether {a} or {b} has the better {endpoint}: {difference}; {_adjusted(p, family)}."
     )
-    return " ".join(filter(None, (no_difference, unseen, new_data, advice)))
+    return " ".join(filter(None, (no_difference, unseen, new_data, advice, guard)))
 
 
 def difference(means: Sequence[float], unit: str, level: float, interval: Sequence[float], family: int = 1) -> str:
@@ -259,6 +275,23 @@ def new_data_undecided(p: float) -> str:
 def detectable_only(detectable: float) -> str:
     """Describe the detectable difference of a design without a margin."""
     return f"This design has 80 % power to detect a difference of {amount(detectable)}."
+
+
+def guard_decides(
+    detectable: float, alone: float, patients: int, excluded: float, shift: float, arm: str, named_before: bool = False
+) -> str:
+    """Say that the guard against failures that nobody saw sets the detectable difference, and not the tests.
+
+    named_before: whether a sentence before this one is about these failures.
+    """
+    if named_before:
+        detected = f"With this guard against unseen failures the design detects a difference of {amount(detectable)}"
+        return f"{detected}, by the tests alone one of {amount(alone)}."
+    return (
+        f"The guard against unseen failures sets these numbers: {patients} patients cannot exclude that {arm} fails in "
+        f"up to {percent(excluded)} of patients, which may change the difference by {amount(shift)}; the design "
+        f"detects {amount(detectable)}, by the tests alone {amount(alone)}."
+    )
 
 
 def more_seeds_needed(margin: float, power: float, seeds: int, seeds_needed: int | None) -> str:
@@ -315,5 +348,5 @@ WRITERS = (
     one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, of_these_networks,
     not_inferior, better, secondary_in_sequence,
     equivalent, undecided, difference, new_data_undecided, detectable_only, more_seeds_needed, enough_patients,
-    more_patients_needed, unseen_failures, unseen_beyond_margin,
+    more_patients_needed, guard_decides, unseen_failures, unseen_beyond_margin,
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from equipoise.report.text.run_spread import NAME
 from equipoise.report.text.words import plural
 
 FEW_TRIALS = 3
@@ -33,6 +34,7 @@ def plan_assumptions(
     seed_df: int,
     elsewhere: bool,
     comparisons: int,
+    seed_sd_high: float | None = None,
     trials: Sequence[str] = (),
 ) -> str:
     """Describe the assumptions of the plan; per_patient: the mean number of cases of a patient;
@@ -45,7 +47,8 @@ def plan_assumptions(
     names = [repr(name) for name in trials if name]
     more = f" and {len(names) - FEW_TRIALS} more" if len(names) > FEW_TRIALS else ""
     named = f" ({', '.join(names[:FEW_TRIALS])}{more})" if names else ""
-    known = f"from earlier trials{where}{named} with {seed_df} degrees of freedom" if seed_df else guess
+    limit = "" if seed_sd_high is None else f", with 90 % confidence at most {seed_sd_high:.2g}"
+    known = f"from earlier trials{where}{named} with {seed_df} degrees of freedom{limit}" if seed_df else guess
     cases = "one case per patient" if per_patient == 1 else f"{per_patient:.3g} cases per patient on average"
     metric = (
         f"standard deviation between cases {case_sd:g}"
@@ -55,7 +58,7 @@ def plan_assumptions(
     several = f", alpha shared by {comparisons} comparisons" if comparisons > 1 else ""
     return (
         f"80 % power; {metric}, {cases}, correlation between the scores of two arms {correlation:g}, "
-        f"standard deviation between training runs {seed_sd:.2g} ({known}){several}."
+        f"{NAME}, {seed_sd:.2g} ({known}){several}."
     )
 
 

@@ -8,6 +8,7 @@ from equipoise.report.results.plain import json_safe
 from equipoise.report.text.amounts import amount
 from equipoise.report.text.reasons import sentence
 from equipoise.statistics.planning import ALIKE, NO_VERDICT, UNLIKE, Plan
+from equipoise.statistics.power import guard_decides
 
 _IN_WORDS = ("warnings", "assumptions", "label", "margin", "fewest_seeds", "folds", "as_fitted", "width")
 
@@ -27,8 +28,7 @@ def plan_sentences(plan: Plan) -> list[str]:
     seeded = next((p for p in plan.more if p.factor == 1 and p.seeds > plan.seeds), None)
     first = (
         f"With {plan.patients} test patients and {plan.seeds} seeds, the trial has 80 % power to detect a difference "
-        f"in {plan.label} of {amount(plan.detectable)} ({amount(plan.low)} to {amount(plan.high)}, because the spread "
-        "between training runs is known only roughly)."
+        f"in {plan.label} of {amount(plan.detectable)}{_range(plan)}."
     )
     if plan.detectable >= plan.width:
         first = (
@@ -43,8 +43,26 @@ def plan_sentences(plan: Plan) -> list[str]:
     bought += f"; with {seeded.seeds} seeds, it is {_possible(seeded.detectable, plan)}." if seeded else "."
     warnings = [sentence(reason) for reason in plan.warnings]
     margin = [] if plan.margin is None else _about_margin(plan, plan.margin)
-    known = [first, likeness] if max(plan.alike, plan.unlike) < plan.width else [first]
+    guarded = plan.detectable < plan.width and guard_decides(plan.detectable, plan.detectable_by_tests)
+    known = [first, *([_about_guard(plan)] if guarded else [])]
+    known += [likeness] if max(plan.alike, plan.unlike) < plan.width else []
     return [*warnings, *known, bought, *margin, *_about_folds(plan)]
+
+
+def _about_guard(plan: Plan) -> str:
+    """Say that the guard against unseen failures sets the detectable difference, and what would change that."""
+    share = 100 * min(3 / plan.patients, 1.0)
+    return (
+        f"This is set by the guard against unseen failures: {plan.patients} test patients without a failure cannot "
+        f"exclude a failure rate of {share:.3g} %, so a smaller difference is not called one, however many seeds there "
+        f"are; by the tests alone it would be {amount(plan.detectable_by_tests or 0.0)}. More patients lower it."
+    )
+
+
+def _range(plan: Plan) -> str:
+    """Return the range of the detectable difference in brackets; empty where both ends read alike."""
+    low, high = amount(plan.low), amount(plan.high)
+    return "" if low == high else f" ({low} to {high}, because the spread between training runs is known only roughly)"
 
 
 def _possible(difference: float, plan: Plan) -> str:

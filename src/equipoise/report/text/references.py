@@ -10,6 +10,7 @@ REFERENCES = {
     "multiple tests. Commun Stat Simul Comput 1995;24:285–308.",
     "hillis": "Hillis SL. A comparison of denominator degrees of freedom methods for multiple observer ROC analysis. "
     "Stat Med 2007;26:596–619.",
+    "hall": "Hall P. On the removal of skewness by transformation. J R Stat Soc B 1992;54:221–228.",
     "hothorn": "Hothorn T, Bretz F, Westfall P. Simultaneous inference in general parametric models. Biom J "
     "2008;50:346–363.",
     "smyth": "Smyth GK. Linear models and empirical Bayes methods for assessing differential expression in microarray "

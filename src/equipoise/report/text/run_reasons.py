@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from equipoise.report.text.amounts import amounts, p_text
 from equipoise.report.text.words import listed, plural
 from equipoise.runfolder.paths import PROTOCOL
 
@@ -138,11 +139,20 @@ def allowed_leaks(pairs: int, kinds: Sequence[str]) -> str:
     )
 
 
-def short_training(updates: int, fewest: int) -> str:
-    """Describe networks that were planned to be trained for too short a time to be judged."""
+def short_training(updates: int, fewest: int, opened: bool = False) -> str:
+    """Describe networks that were planned to be trained for too short a time to be judged.
+
+    opened: whether the test cases have been opened since, so that a longer training is another trial on them.
+    """
+    remedy = "raise training.epochs"
+    if opened:
+        remedy = (
+            "a trial with more training.epochs is exploratory on these test cases, which are opened now, and "
+            "confirmatory on test cases that no trial has opened"
+        )
     return (
         f"Networks get {updates:,} updates each; with fewer than {fewest:,} a network has hardly begun to learn, and "
-        "the verdict holds for networks trained so shortly; raise training.epochs."
+        f"the verdict holds for networks trained so shortly; {remedy}."
     )
 
 
@@ -151,6 +161,23 @@ def near_pairs(pairs: int, a: str, b: str) -> str:
     return (
         f"{plural(pairs, 'pair')} of cases in different parts {'has' if pairs == 1 else 'have'} nearly equal images, "
         f"first {a} and {b}; the source states different patients."
+    )
+
+
+def allowed_copies(pairs: int, a: str, b: str) -> str:
+    """Describe equal images under different patients in one part, which the protocol allows."""
+    return (
+        f"{plural(pairs, 'pair')} of cases of different patients in one part {'has' if pairs == 1 else 'have'} equal "
+        f"images, first {a} and {b}, as the protocol allowed: each counts as a patient, and intervals are too narrow."
+    )
+
+
+def near_copies(pairs: int, a: str, b: str) -> str:
+    """Describe nearly equal images under different patients among the test cases."""
+    return (
+        f"{plural(pairs, 'pair')} of test cases of different patients {'has' if pairs == 1 else 'have'} nearly equal "
+        f"images, first {a} and {b}: if they are copies of one image, each counts as a patient, and intervals are too "
+        "narrow."
     )
 
 
@@ -194,19 +221,71 @@ def baseline_unbeaten(baseline: str) -> str:
     return f"No arm was shown to be better than the trivial baseline {baseline}, which costs nothing."
 
 
-def all_too_slow(limit_ms: float) -> str:
+def all_too_slow(limit_ms: float, baseline: str | None = None) -> str:
     """State that no arm keeps a limit of latency."""
-    return f"No candidate arm answers within {limit_ms:g} ms; allow more time or use faster hardware."
+    which = "arm" if baseline is None else f"arm that was shown to be better than the {baseline}"
+    return f"No {which} answers within {limit_ms:g} ms; allow more time or use faster hardware."
 
 
-def only_candidate() -> str:
-    """State that one arm is worth its cost."""
-    return "It is the only candidate."
+def only_candidate(baseline: str | None = None, limit_ms: float | None = None) -> str:
+    """State that one arm alone passed the conditions of a recommendation."""
+    passed = [] if baseline is None else [f"was shown to be better than the {baseline}"]
+    passed += [] if limit_ms is None else [f"answers within {limit_ms:g} ms"]
+    return f"It is the only arm{' that ' * bool(passed)}{' and '.join(passed)}."
 
 
-def alone_at_the_top() -> str:
-    """State that one arm is better than all others."""
-    return "No other candidate is tied with it."
+def alone_at_the_top(baseline: str | None = None) -> str:
+    """State that one arm is better than all others that passed the conditions of a recommendation."""
+    if baseline is None:
+        return "Every other arm was shown to be worse."
+    return f"Every other arm that was shown to be better than the {baseline} was shown to be worse than this one."
+
+
+def left_out_slow(arm: str, limit_ms: float) -> str:
+    """State that an arm is no candidate for its latency."""
+    return f"{arm} is left out: it does not answer within {limit_ms:g} ms."
+
+
+def left_out_unbeaten(
+    arm: str, baseline: str, difference: float | None, interval: Sequence[float | None], p: float | None
+) -> str:
+    """State that an arm is no candidate, because it was not shown to be better than the trivial rule."""
+    numbers = _difference(difference, interval, p)
+    return f"{arm} is left out: it was not shown to be better than the {baseline}{numbers and f' ({numbers})'}."
+
+
+def rival_left_out(
+    a: str,
+    b: str,
+    baseline: str | None,
+    values: Sequence[float],
+    shown: bool,
+    difference: float | None,
+    interval: Sequence[float | None],
+    p: float | None,
+) -> str:
+    """State that the arm with the better estimate was not shown to beat the trivial rule, and the other was.
+
+    a: the arm left out. shown: whether it was shown to be better than b, the arm that would be named.
+    """
+    first, second = amounts(*values)
+    numbers = _difference(difference, interval, p)
+    open_pair = f"their comparison shows neither to be better{numbers and f' ({numbers})'}"
+    between = f"it was shown to be better than {b}{numbers and f' ({numbers})'}" if shown else open_pair
+    return (
+        f"Only {b} was shown to be better than the {baseline}, but {a} has the better estimate ({first} against "
+        f"{second}) and {between}. That one test against the {baseline} is significant and the other is not does not "
+        f"make {b} the better arm; more test patients can decide."
+    )
+
+
+def _difference(difference: float | None, interval: Sequence[float | None], p: float | None) -> str:
+    """Format a difference with the interval of its verdict and its adjusted p; empty where it is not known."""
+    low, high = interval
+    if difference is None or low is None or high is None:
+        return ""
+    middle, low_text, high_text = amounts(difference, low, high)
+    return f"difference {middle}, interval {low_text} to {high_text}" + ("" if p is None else f", {p_text(p)}")
 
 
 def cheapest_of_all(arms: Sequence[str], price: str, worse: bool) -> str:
@@ -247,8 +326,9 @@ WRITERS = (
     record_contradicted, more_contradictions, prior_opening, more_openings, stated_reuse, environments_differ,
     unequal_budgets, other_budget, stopped_early, opened_often, plan_changed, stated_problem, missing_job,
     warning_of_job, short_training,
-    warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, not_leaks, guessed_patients,
-    no_patients_stated, no_result, arm_unjudged,
+    warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, allowed_copies, near_copies,
+    not_leaks, guessed_patients, no_patients_stated, no_result, arm_unjudged,
     pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,
+    left_out_slow, left_out_unbeaten, rival_left_out,
     cheapest_of_all, cheapest_of_tied, tied_of_unknown_cost, one_arm, unknown_cost,
 )  # fmt: skip

@@ -7,6 +7,8 @@ from typing import Any
 from equipoise.report.results.entries import ONE_SCORE
 from equipoise.report.results.interim_analysis import DECIDED
 from equipoise.report.text.amounts import about
+from equipoise.report.text.pair_methods import computed
+from equipoise.report.text.run_spread import spread_in_words
 from equipoise.report.text.verdicts import pair_sentence
 from equipoise.report.text.words import (
     decisive,
@@ -20,6 +22,7 @@ from equipoise.report.text.words import (
     verdict_in_words,
 )
 from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY, described
+from equipoise.statistics.power import guard_decides
 
 
 def endpoint_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -144,8 +147,17 @@ def grouped_failures(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def sentences(results: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """Return the comparisons under one key of results.json, each with its verdict in a sentence."""
-    return [{**pair, "sentence": pair_sentence(pair), "words": verdict_in_words(pair)} for pair in results[key]]
+    """Return the comparisons under one key of results.json, each with its verdict and its method in sentences."""
+    alpha = float(results["endpoints"].get("alpha", 0.05))
+    return [
+        {
+            **pair,
+            "sentence": pair_sentence(pair),
+            "words": verdict_in_words(pair),
+            "computed": computed(pair, alpha),
+        }
+        for pair in results[key]
+    ]
 
 
 def in_sequence(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -181,7 +193,7 @@ def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> di
         *(f"patients, {plural(count, 'run')}" for count in seeds),
     ]
     rows = [(f"{names[pair['a']]} − {names[pair['b']]}", _numbers(pair, seeds)) for pair in pairs]
-    return {"heads": heads, "rows": rows, "spread": _spread(results["variance"])}
+    return {"heads": heads, "rows": rows, "spread": spread_in_words(results)}
 
 
 def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:
@@ -195,7 +207,7 @@ def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:
         *(_error(pair[key]) for key in ("se", "se_patients", "se_seeds")),
         number(pair["df"], 1),
         *(p_value(pair[key]) for key in ("p", "p_adjusted", "p_equivalence", "p_non_inferior")),
-        number(pair["detectable"]),
+        _detectable(pair),
         *(_planned(needed[count], pair["verdict"]) if count in needed else "–" for count in seeds),
     ]
 
@@ -204,6 +216,13 @@ def _of_the_verdict(pair: Mapping[str, Any]) -> str:
     """Format the interval on which the verdict rests, with its level."""
     level = pair.get("decisive_level")
     return interval(*decisive(pair), 4) + ("" if level is None else f" ({100 * level:.3g} %)")
+
+
+def _detectable(pair: Mapping[str, Any]) -> str:
+    """Format the detectable difference; beside it that of the tests alone, where a guard sets it."""
+    alone = pair.get("detectable_by_tests")
+    beside = f" ({number(alone)} by the tests alone)" if guard_decides(pair["detectable"], alone) else ""
+    return number(pair["detectable"]) + beside
 
 
 def _error(value: float | None) -> str:
@@ -219,15 +238,6 @@ def _planned(need: Mapping[str, Any], verdict: str) -> str:
         return "none is enough"
     low, high = (about(need[end]) if need[end] is not None else "∞" for end in ("low", "high"))
     return f"{about(need['patients'])} ({low} to {high})"
-
-
-def _spread(variance: Mapping[str, Any] | None) -> str:
-    if variance is None:
-        return ""
-    return (
-        f"Standard deviation between training runs, in addition to the variation between patients: "
-        f"{number(variance['seed_sd'], 4)} with {variance['seed_df']} degrees of freedom, pooled over arms."
-    )
 
 
 def _cell(value: Mapping[str, Any], percent: bool = False) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from equipoise.report.results.interim_analysis import DECIDED
 from equipoise.report.results.recommendation import QUALITY, UNJUDGED, best_baseline
 from equipoise.report.text import audit
 from equipoise.report.text.amounts import about
@@ -16,6 +17,7 @@ from equipoise.report.text.words import (
     label_of,
     listed,
     number,
+    p_value,
     plural,
     typographic,
 )
@@ -41,12 +43,20 @@ def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
     if results.get("unfinished"):
         answer, detail = so_far(results)
         return [Answer("How far has this trial progressed?", answer, detail)]
-    first = [_with_omission(_best(results, names, label), results)]
+    first = [_with_omission(_of_methods(_best(results, names, label), results), results)]
     rule = None if results.get("audit") else _rule(results, names, label)
     use = Answer(_USE, audit.use(results, names)) if results.get("audit") else _use(results, names)
     # Beside the recommendation, which is worth what the labels are worth; after it, because it answers the question.
     use = replace(use, answer=f"{use.answer} {truth_in_words(results)}")
     return [*first, *([rule] if rule else []), use]
+
+
+def _of_methods(answer: Answer, results: Entry) -> Answer:
+    """Add to a claim on methods what an audit cannot check."""
+    claims = [pair for pair in results["comparisons"] if pair["verdict"] in DECIDED and pair.get("about") != "networks"]
+    if not (results.get("audit") and claims):
+        return answer
+    return replace(answer, answer=f"{answer.answer} {audit.UNPROVEN_RUNS}")
 
 
 def _with_omission(answer: Answer, results: Entry) -> Answer:
@@ -181,8 +191,11 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
     # better.
     if all(pair["verdict"] in UNJUDGED for pair in pairs):
         return Answer(question, f"Inconclusive: no comparison with the {rule} reached a verdict.", detail)
+    open_pairs = [_not_shown(pair, names) for pair in pairs if pair["verdict"] not in ("a_better", "b_better")]
+    others = f"; not shown to be better: {'; '.join(open_pairs)}" if winners and open_pairs else ""
     if losers:
-        return Answer(question, f"{listed(losers)} {_is(losers)} worse than the {rule}; {_beat(winners)}.", detail)
+        text = f"{listed(losers)} {_is(losers)} worse than the {rule}; {_beat(winners)}{others}."
+        return Answer(question, text, detail)
     if all(pair["verdict"] == "equivalent" for pair in pairs):
         margin = number(pairs[0]["margin"], 3)
         return Answer(question, f"No: every network is equivalent to the {rule}, within {margin} {label}.", detail)
@@ -190,7 +203,17 @@ def _rule(results: Entry, names: Mapping[str, str], label: str) -> Answer | None
         return Answer(question, f"No network was shown to be better than the {rule}.", detail)
     if len(winners) == len(pairs):
         return Answer(question, f"Yes, every network is better than the {rule}.", detail)
-    return Answer(question, f"{listed(winners)} {_is(winners)} better; the others were not shown to be better.", detail)
+    return Answer(question, f"{listed(winners)} {_is(winners)} better than the {rule}{others}.", detail)
+
+
+def _not_shown(pair: Entry, names: Mapping[str, str]) -> str:
+    """Name an arm that was not shown to be better than a rule, with the numbers of its comparison."""
+    low, high = decisive(pair)
+    if low is None or high is None:
+        return names[pair["a"]]
+    gap, p = number(pair["difference"], 3, signed=True), pair.get("p_adjusted")
+    adjusted = "" if p is None else f", adjusted p {p_value(p)}"
+    return f"{names[pair['a']]} ({gap}, interval {interval(low, high)}{adjusted})"
 
 
 def _use(results: Entry, names: Mapping[str, str]) -> Answer:
@@ -199,7 +222,10 @@ def _use(results: Entry, names: Mapping[str, str]) -> Answer:
     if chosen[QUALITY] is None:
         reason = advice[QUALITY]["reason"]
         if any(_value(arm, results).get("estimate") is not None for arm in results["arms"]):
-            return Answer(question, "No recommendation can be given.", reason)
+            needs = [need for need in chosen if chosen[need] is not None]
+            cheaper = " ".join(f"{need.capitalize()}: {_for_one(advice[need], names)}" for need in needs)
+            detail = " ".join(filter(None, [cheaper, *_left_out(advice)]))
+            return Answer(question, f"No recommendation can be given. {typographic(reason)}", typographic(detail))
         return Answer(question, "None: no arm finished with a result.")
     if advice[QUALITY]["beats_baseline"] is False:
         rule = names[chosen[QUALITY]]
@@ -207,11 +233,29 @@ def _use(results: Entry, names: Mapping[str, str]) -> Answer:
         return Answer(
             question, text, "The result compares predictions with this truth; it is not advice for any patient."
         )
-    reasons = " ".join(f"{need.capitalize()}: {advice[need]['reason']}" for need in chosen)
+    reasons, others = " ".join(_reasons(advice)), "".join(f" {one}" for one in _left_out(advice))
     if len(set(chosen.values())) == 1:
-        return Answer(question, f"{names[chosen[QUALITY]]} for accuracy, for speed and for a balance of both.", reasons)
-    text = f"{names[chosen[QUALITY]]} for accuracy, {names[chosen['speed']]} for speed"
-    return Answer(question, f"{text}, {names[chosen['balanced']]} for a balance of both.", reasons)
+        text = f"{names[chosen[QUALITY]]} for accuracy, for speed and for a balance of both."
+    else:
+        each = {need: names[arm] if arm is not None else "no arm" for need, arm in chosen.items()}
+        text = f"{each[QUALITY]} for accuracy, {each['speed']} for speed, {each['balanced']} for a balance of both."
+    return Answer(question, text + typographic(others), typographic(reasons))
+
+
+def _reasons(advice: Mapping[str, Entry]) -> list[str]:
+    """Return the reason of each need; one that all share once."""
+    reasons = list(dict.fromkeys(one["reason"] for one in advice.values()))
+    return reasons if len(reasons) == 1 else [f"{need.capitalize()}: {one['reason']}" for need, one in advice.items()]
+
+
+def _left_out(advice: Mapping[str, Entry]) -> list[str]:
+    """Return why arms are no candidates, each sentence once."""
+    every = (one["reason"] for value in advice.values() for one in value.get("left_out") or ())
+    return list(dict.fromkeys(every))
+
+
+def _for_one(value: Entry, names: Mapping[str, str]) -> str:
+    return f"{names[value['arm']]}. {value['reason']}"
 
 
 def _is(names: Sequence[str]) -> str:
@@ -219,7 +263,7 @@ def _is(names: Sequence[str]) -> str:
 
 
 def _beat(winners: Sequence[str]) -> str:
-    return f"{listed(list(winners))} {_is(winners)} better" if winners else "no network was shown to be better"
+    return f"{listed(list(winners))} {_is(winners)} better than it" if winners else "no network was shown to be better"
 
 
 def _value(entry: Entry, results: Entry) -> Entry:

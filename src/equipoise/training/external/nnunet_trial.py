@@ -1,7 +1,7 @@
 """What a trial asks of an arm of nnU-Net besides training: a try before the lock, a forecast, predictions."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,7 @@ def _second(samples: Samples) -> Samples:
 def predict(job: Job) -> Path:
     """Write the job's predictions by nnU-Net's own predictor; see `inference.inference.written`."""
 
-    def network(_: Parts) -> "_Network":
+    def network(_: Parts, __: Callable[[], None]) -> "_Network":
         """Load the job's network; it depends on no case."""
         return _Network(job)
 

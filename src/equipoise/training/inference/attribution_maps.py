@@ -13,6 +13,7 @@ from equipoise.runfolder.write import write_planes
 from equipoise.training.data.batches import whole
 from equipoise.training.data.samples import Samples
 from equipoise.training.inference.attribution import attribute
+from equipoise.training.loop.arm import import_shared_code
 from equipoise.training.loop.determinism import device, generator, reproducible
 from equipoise.training.loop.train import build_learner
 from equipoise.training.tasks.classification import classify
@@ -31,6 +32,7 @@ def explain(arguments: tuple[Job, Samples]) -> None:
     """
     job, samples = arguments
     out = run_of(job.folder)
+    import_shared_code(job)
     with reproducible(job.training.threads):
         learner = build_learner(job, device(), samples)
         learner.model.load_state_dict(load_file(job.weights_file))

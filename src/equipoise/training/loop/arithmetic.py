@@ -14,6 +14,7 @@ from equipoise.runfolder.job import Job
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.data.batches import Feed
 from equipoise.training.data.samples import Samples
+from equipoise.training.loop.arm import import_shared_code
 from equipoise.training.loop.determinism import device, reproducible
 from equipoise.training.loop.epoch import train_epoch
 from equipoise.training.loop.train import build_learner
@@ -48,6 +49,8 @@ def settle(arguments: tuple[list[Job], Samples, int]) -> dict[str, Any]:
     Returns `precision`, `compile`, and `measured`: seconds per update by arithmetic and arm, or why there are none.
     """
     jobs, samples, cases = arguments
+    for job in jobs:
+        import_shared_code(job)
     training, measured = jobs[0].training, dict[str, dict[str, Any]]()
     chosen = Way("float32" if training.precision == "auto" else training.precision, training.compile is True)
     costs = _costs(jobs, samples, chosen, measured)

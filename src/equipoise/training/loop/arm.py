@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from equipoise import models, optimizers
 from equipoise.errors import EquipoiseError, ProtocolError
-from equipoise.lookup import module_hash, nearest, resolve, source_hash, source_of
+from equipoise.lookup import imported, module_hash, nearest, resolve, source_hash, source_of
 from equipoise.models.adapter import in_order
 from equipoise.models.ensemble import Ensemble
 from equipoise.protocol import Named
@@ -36,6 +36,18 @@ def _call(factory: Callable[..., Any], kind: str, named: Named, *fixed: Any, **g
     # These kinds alone: what a wrong setting raises. Any other error points to a defect of the model or optimizer.
     except (TypeError, ValueError, RuntimeError) as error:
         raise ProtocolError(f"{kind} {named.name!r} cannot be built: {error}; correct its settings") from error
+
+
+def import_shared_code(job: Job) -> None:
+    """Import the user's own modules that all arms share, of the task, the loss and the endpoints, before any is built.
+
+    Raises ProtocolError where one cannot be imported.
+    """
+    # What such a module changes in torch then holds from the first job of a process on, for every arm alike; imported
+    # where it is first used, it would meet the second job alone.
+    for name, kind in ((job.task, "task"), (job.training.loss, "loss"), *((name, "endpoint") for name in job.own)):
+        if ":" in name:
+            imported(name, kind, job.code)
 
 
 def build_model(job: Job) -> nn.Module:

@@ -4,8 +4,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from equipoise.errors import EquipoiseError, Superseded
-from equipoise.runfolder.job import Job
+from equipoise.errors import EquipoiseError, LedgerError, Superseded
+from equipoise.own_modules import late_hashes, refuse_changed_modules
+from equipoise.runfolder.job import LATE_MODULES, Job
 from equipoise.runfolder.writer import Writer
 from equipoise.training.learner.distributed import Ranks
 from equipoise.training.loop.blame import of_the_arm, out_of_memory
@@ -16,17 +17,26 @@ class DivergedError(Exception):
     """The job's optimization left the range of finite or useful numbers; the text says where."""
 
 
+def refuse_changed_code(job: Job) -> None:
+    """Raise LedgerError where a module of the user's own is not the one that was locked."""
+    try:
+        refuse_changed_modules(job.modules or {}, job.code, "the plan was locked")
+    except LedgerError as error:
+        raise LedgerError(f"job {job.name} was not trained: {error}") from error
+
+
 def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> dict[str, Any]:
     """Run a job to its end, unless it has ended, and return the contents of done.json.
 
     run: trains; returns costs and the chosen epoch, with `warnings`. A failure of the arm (divergence, an exception of
     its model) is returned and written like any other end. OSError and MemoryError are raised, because a full disk or
     memory is not a property of the arm, and Superseded where another process has begun to train the job: this one then
-    writes nothing more.
+    writes nothing more. LedgerError where the user's own code is not the locked one, before and after.
     """
     done = job.done()
     if done is not None:
         return done
+    refuse_changed_code(job)
     ranks = Ranks.here()
     # Before anything of the job is read: from here on no earlier writer can change it.
     writer = Writer.begin(job.folder) if ranks.leads else None
@@ -47,4 +57,8 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
         if isinstance(error, OSError) and not of_the_arm(error, job):
             raise
         end = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
+    # Again, because a module may have been edited between the first look and its import.
+    refuse_changed_code(job)
+    late = {} if job.modules is None else late_hashes(job.modules)
+    end |= {LATE_MODULES: late} if late else {}
     return end if writer is None else job.write_end(writer, **end, processes=ranks.count)

@@ -17,6 +17,7 @@ from equipoise.training.data.batches import Feed, batches
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 from equipoise.training.learner.routes import DOUBLE, NOT_COMPILED, reroute, routes_for
+from equipoise.training.loop.arm import import_shared_code
 from equipoise.training.loop.determinism import device, device_name, generator, reproducible, seeded
 from equipoise.training.loop.layer_calls import Call, layers_of, traced
 from equipoise.training.loop.layer_trial import PATTERNS, fault_of, poison
@@ -55,6 +56,7 @@ def try_layers(fields: Mapping[str, Any]) -> dict[str, Any]:
     """
     request = Request(**fields)
     job = request.job
+    import_shared_code(job)
     with reproducible(job.training.threads):
         # Not compiled: hooks see the layers of a plain network alone.
         learner = build_learner(job.settled(job.training.precision, False), device(), request.samples)

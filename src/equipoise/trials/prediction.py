@@ -1,0 +1,79 @@
+"""Open the test set, once per look, and predict its cases with every run that has ended."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from equipoise.engines import local
+from equipoise.engines.jobs import Engine, interrupted, run_jobs
+from equipoise.engines.watching import WatchingPredictions
+from equipoise.errors import EquipoiseError, Interrupted
+from equipoise.progress import Watch
+from equipoise.runfolder.evidence import beside_predictions, sha256_of
+from equipoise.runfolder.job import Job
+from equipoise.runfolder.ledger import PREDICTED, TEST_OPENED, Ledger
+from equipoise.runfolder.opened_cases import opened_cases
+from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings, register
+from equipoise.runfolder.paths import candidates_beside
+from equipoise.runfolder.read import read_lock
+from equipoise.statistics.own import per_case_functions
+from equipoise.training.inference.test_opening import open_test
+from equipoise.training.preparation.staging import own_metrics
+from equipoise.trials.plan import Trial
+
+
+def _open(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: int | None) -> None:
+    """Record an opening of the test set in the ledger, and in the registry of this machine."""
+    plan = by_true_names(read_lock(trial.out), trial.cohort)
+    cases = opened_cases(trial.cohort, trial.folds, trial.cards.all())
+    place = Place.of(trial.out)
+    data: dict[str, Any] = {} if look is None else {"look": look}
+    # Looked up again, because another plan may have opened the cases since this one was locked.
+    prior = prior_openings(plan, cases, place, ledger.events[0].hash)
+    data |= {"prior_openings": prior} if prior else {}
+    event = ledger.append(TEST_OPENED, jobs=[job.name for job in finished], **data)
+    register(plan, cases, place, ledger, event)
+
+
+def _remove_unrecorded(finished: Sequence[Job], ledger: Ledger) -> None:
+    """Remove predictions whose hashes no event holds, which an interrupted opening left; they are made again.
+
+    Nothing shows that such a file is what the recorded weights answered: it may have been written by somebody since.
+    """
+    recorded = {name for event in ledger.events if event.kind == PREDICTED for name in event.data["sha256"]}
+    for job in finished:
+        if job.name not in recorded:
+            job.predictions_file.unlink(missing_ok=True)
+
+
+def predict_test(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, look: int | None) -> None:
+    """Open the test set after every job (of a look) has ended; an interrupted opening is resumed as the same one."""
+    finished = [job for job in trial.jobs if (job.done() or {}).get("status") == "finished"]
+    _remove_unrecorded(finished, ledger)
+    missing = [job for job in finished if not job.predictions_file.is_file()]
+    openings = [event for event in ledger.events if event.kind == TEST_OPENED and event.data.get("look") == look]
+    predicted = ledger.last(PREDICTED)
+    complete = bool(openings) and predicted is not None and predicted.number > openings[-1].number
+    if complete and not missing:
+        return
+    # Recorded before the first test image is read. Predictions that are missing after a complete opening, because
+    # somebody removed them, need a new opening, which makes the trial exploratory.
+    if complete or not openings:
+        _open(trial, ledger, finished, look)
+    own = per_case_functions(own_metrics(trial.protocol, trial.cohort), trial.protocol.folder)
+    open_test(trial.cohort, trial.folds, trial.pipeline, trial.out, own, trial.protocol.training.targets)
+    watching = WatchingPredictions(trial.how.stall_minutes, ledger.held)
+    ended = run_jobs(workers, "equipoise.training.jobs:predict", missing, watching)
+    for done, (job, result) in enumerate(ended, start=1):
+        if interrupted(result):
+            raise Interrupted(f"{result} during prediction; run the same command again")
+        if isinstance(result, local.Failure):
+            raise EquipoiseError(f"job {job.name} could not predict ({result}); run the same command again")
+        watch("predicting the test cases, jobs", done, len(missing))
+    # Reports read these files much later; the hashes show whether they are still the files that were predicted here.
+    files = {job.name: job.predictions_file for job in finished}
+    hashes = {name: sha256_of(file) for name, file in files.items()}
+    with_candidates = trial.cohort.task_record.has_findings
+    lists = {name: candidates_beside(file) for name, file in files.items() if with_candidates}
+    beside = {name: sha256_of(file) for name, file in lists.items()}
+    everything = beside_predictions(trial.out, [job.folder for job in finished])
+    ledger.append(PREDICTED, sha256=hashes, **({"candidates_sha256": beside} if beside else {}), files=everything)
