@@ -1,10 +1,11 @@
 import hashlib
+import sys
 import types
 
 import pytest
 
 from equipoise.errors import ProtocolError
-from equipoise.lookup import nearest, resolve, source_hash
+from equipoise.lookup import imported, nearest, resolve, source_hash
 
 package = types.ModuleType("package")
 package.__all__ = ["DenseNet", "adaptive_momentum"]
@@ -44,3 +45,11 @@ def test_missing_module_says_where_to_put_it():
 def test_built_in_names_have_no_source_hash():
     assert source_hash("densenet", dict) is None
     assert source_hash("builtins:dict", dict) is None
+
+
+def test_a_misspelt_attribute_is_shown_what_its_module_defines_and_not_what_it_imports(tmp_path, monkeypatch):
+    text = "import json\nfrom pathlib import Path\n\nclass TinySE:\n    pass\n\ndef rule():\n    pass\n"
+    (tmp_path / "nets_for_lookup.py").write_text(text)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with pytest.raises(ProtocolError, match=r"did you mean 'TinySE'\? allowed: TinySE, rule$"):
+        imported("nets_for_lookup:TinySe", "model", tmp_path)

@@ -253,9 +253,20 @@ def imported(name: str, kind: str, folder: Path | None) -> Any:
         raise ProtocolError(f"{kind} {name!r} cannot be imported ({raised(error)}); correct {module_name}") from error
     _IMPORTED.add(module_name)
     if not hasattr(module, attribute):
-        public = [public for public in vars(module) if not public.startswith("_")]
+        public = _own_names(module)
         raise ProtocolError(f"{kind} {name!r}: {module_name} has no {attribute!r}; {nearest(attribute, public)}")
     return getattr(module, attribute)
+
+
+def _own_names(module: ModuleType) -> list[str]:
+    """Return the public names of what a module defines itself, without what it imports; all where that is nothing."""
+    public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    own = [
+        name
+        for name, value in public.items()
+        if callable(value) and getattr(value, "__module__", "") == module.__name__
+    ]
+    return own or [name for name, value in public.items() if not isinstance(value, ModuleType)]
 
 
 def raised(error: BaseException) -> str:

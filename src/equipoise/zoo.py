@@ -10,13 +10,13 @@ initial weights names a file with `pretrained`, which the lock records. The pack
 
 import difflib
 import inspect
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from equipoise.child_process import PYTHON
 from equipoise.errors import ProtocolError
 from equipoise.lookup import nearest
 
@@ -129,9 +129,7 @@ def _package(module: str, name: str) -> ModuleType:
 def not_installed(name: str, reason: str = "") -> str:
     """Say that a package of networks is missing, and how it is installed for this very Python."""
     why = f" ({reason})" if reason else ""
-    return (
-        f"the package {name} is not installed{why}; install it with `{sys.executable} -m pip install 'equipoise[zoo]'`"
-    )
+    return f"the package {name} is not installed{why}; install it with `{PYTHON[0]} -m pip install 'equipoise[zoo]'`"
 
 
 def _plane(package: str, spatial_dims: int, network: str) -> None:

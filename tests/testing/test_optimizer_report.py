@@ -18,7 +18,8 @@ def test_a_clause_that_holds_and_a_description_are_lines_of_the_report():
     report = OptimizerReport("mine")
     report.add("repeats", True)
     report.add("ignores the scale of the loss", False, "off by 2", mandatory=False)
-    assert str(report).splitlines() == ["mine: repeats: yes", "mine: ignores the scale of the loss: no (off by 2)"]
+    described = "mine: ignores the scale of the loss: no (off by 2); describes the rule, no trial depends on it"
+    assert str(report).splitlines() == ["mine: repeats: yes", described]
     assert report["repeats"].held
 
 

@@ -78,7 +78,7 @@ def test_another_protocol_or_cohort_is_refused_before_an_arm_is_tried(plan, tmp_
 
 def test_other_code_of_ones_own_is_refused(plan, tmp_path):
     lock(tmp_path, *plan, {"code": {"nets:A": "1"}})
-    with pytest.raises(LedgerError, match="other code of your own"):
+    with pytest.raises(LedgerError, match=r"other code of your own modules \(nets:A\); nothing"):
         lock(tmp_path, *plan, {"code": {"nets:A": "2"}})
 
 

@@ -47,7 +47,7 @@ def shown(state: TrialState, most: int) -> tuple[list[JobState], str]:
 def heading(state: TrialState) -> str:
     """Return one line on the whole trial: its phase, the epochs behind it, the time left."""
     done, total = state.epochs()
-    text = f"{printable(state.name)}: {state.phase}, {done} of {total} epochs"
+    text = f"{printable(state.name)}: {state.phase}, {done} of {plural(total, 'epoch')}"
     if state.phase == STOPPED:
         return f"{text}; no process is working on it, and the command that started it resumes it"
     if state.seconds_left and state.phase != ENDED:

@@ -214,7 +214,7 @@ def _verify(folder: Path, plan: dict[str, Any], protocol: Protocol) -> None:
     _refuse_difference(folder, locked, plan, (*_KNOWN_AT_ONCE, (("split",), "was locked with another split")))
     refuse_other_modules(locked, plan, protocol.folder, folder)  # before "code", because this names the file
     checks = (
-        (("code",), "was locked with other code of your own modules"),
+        (("code",), f"was locked with other code of your own modules{_changed(locked, plan)}"),
         (("own",), "was locked with other endpoints of your own"),
         (("pretrained",), "was locked with other pretrained weights"),
         (("tuning",), _other_draws(locked.get("schema", 1))),
@@ -256,6 +256,13 @@ def _refuse_other_packages(folder: Path, before: Mapping[str, str], now: Mapping
             f"{folder} was locked with {locked}, and {here} is installed; nothing was overwritten, install the locked "
             f"version (pip install {install}), or name a new folder with --out"
         )
+
+
+def _changed(locked: Mapping[str, Any], plan: Mapping[str, Any]) -> str:
+    """Name the objects of the user's own whose modules have another source than in the lock."""
+    before, now = locked.get("code") or {}, plan.get("code") or {}
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    return f" ({', '.join(names)})" if names else ""
 
 
 def _other_draws(schema: int) -> str:

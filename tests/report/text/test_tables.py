@@ -104,3 +104,18 @@ def test_the_numbers_behind_an_estimate_name_their_method(make_folder: Make) -> 
     assert found.endswith("(logit)")
     assert second.endswith("(Newcombe 5 with design effect)")
     assert counts.startswith("90 / ")
+
+
+@pytest.mark.long
+def test_a_rule_of_one_score_has_no_interval_and_equivalence_shows_its_own_p(make_folder: Make) -> None:
+    results = summarise(make_folder(patients=120))
+    rule = next(one for one in results["baselines"] if one["name"] == "majority-class")["endpoints"]["auc"]
+    assert (rule["estimate"], rule["low"], rule["high"]) == (0.5, 0.5, 0.5)
+    cells = {name: cells for name, _, cells in endpoint_table(results, NAMES)["rows"]}
+    assert cells["majority class"][0] == ("0.500", "one score for all cases")
+    assert " to " in cells["diameter rule"][0][1]
+    details = dict(estimate_table(results, NAMES))
+    assert details["majority class"][5] == "one score for all cases"
+    pair = results["comparisons"][0] | {"verdict": "equivalent", "p": 0.25, "p_equivalence": 0.0123}
+    (row,) = sentences(results | {"comparisons": [pair]}, "comparisons")
+    assert row["words"] == "equivalent within the margin (p of equivalence 0.012)"

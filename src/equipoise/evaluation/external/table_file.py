@@ -257,7 +257,10 @@ def _workbook(path: Path, sheet: str | None) -> TableFile:
         raise
     except Exception as error:  # openpyxl raises errors of every kind on damaged files
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise PredictionError(f"{path} is not a readable Excel file ({reason}); save it as CSV") from error
+        raise PredictionError(
+            f"{path} is not a readable Excel file ({reason}): it may be damaged, or of another kind under this name; "
+            "copy or export it again, or, if a spreadsheet program opens it, save it there as .xlsx or CSV"
+        ) from error
     return _sheet(path, {name: rows for name, rows in sheets.items() if rows}, sheet)
 
 

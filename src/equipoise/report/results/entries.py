@@ -13,9 +13,11 @@ from equipoise.evaluation.roc import youden_point
 from equipoise.report.results.calibration import calibration
 from equipoise.report.results.rows import part, run_numbers
 from equipoise.runfolder.read import JobRecord
-from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY
+from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY, on_curve
 
 COSTS = ("train_seconds", "latency_ms", "peak_memory_mb")
+ONE_SCORE = "one score for all cases"
+"""The method of an area that needs no interval."""
 SINCE = ("processor_seconds",)
 """Costs that jobs of earlier versions did not record, which are left out of their results."""
 
@@ -42,6 +44,25 @@ def ensemble(plan: Mapping[str, Any]) -> dict[str, Any]:
     if not plan.get("ensemble"):
         return {}
     return {"ensemble": [str(name) for name in plan["ensemble"]], "members": int(plan.get("members", 1))}
+
+
+def of_one_score(endpoints: Mapping[str, Any], jobs: Sequence[JobRecord]) -> dict[str, Any]:
+    """Return a trivial rule's endpoints, the area without an interval where the rule scores all cases alike.
+
+    Its area is 0.5 whatever the patients; an interval of a design with so many events would claim that it may differ.
+    """
+    test, name = part(jobs, "test"), on_curve("roc").name
+    area = endpoints.get(name)
+    if (
+        test is None
+        or not test.classes
+        or not area
+        or area.get("estimate") is None
+        or np.ptp(test.scores, axis=0).any()
+    ):
+        return dict(endpoints)
+    exact = {"low": area["estimate"], "high": area["estimate"], "method": ONE_SCORE, "beside": None}
+    return {**endpoints, name: {**area, **exact}}
 
 
 def classification(jobs: Sequence[JobRecord], positive: int | None, cases: int | None = None) -> dict[str, Any]:

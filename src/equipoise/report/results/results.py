@@ -12,7 +12,7 @@ from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.report.results.audit import recommendation
 from equipoise.report.results.contrast import contrast, divided_patients
 from equipoise.report.results.early_stopping import stop_warnings, stops
-from equipoise.report.results.entries import classification, cost, ensemble
+from equipoise.report.results.entries import classification, cost, ensemble, of_one_score
 from equipoise.report.results.initialization import start
 from equipoise.report.results.interim_analysis import first_seeds, looks_taken
 from equipoise.report.results.missing_modality import channels_left_out
@@ -277,7 +277,7 @@ def _baselines(run: RunFolder, judged: Judgement | None) -> list[dict[str, Any]]
                 "parameters": None,
                 "seeds": [0],
                 "failed_jobs": sum(job.arm == name and job.status != "finished" for job in run.baselines),
-                "endpoints": _endpoints(run, name, judged),
+                "endpoints": of_one_score(_endpoints(run, name, judged), finished),
                 "cost": cost(finished),
                 "baseline": True,
                 **classification(finished, positive_index(run)),

@@ -101,7 +101,7 @@ def _model_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         section = plan.training
         precision = section.precision if run.ledger.settled is None else run.ledger.settled["precision"]
         training = (
-            f"{section.epochs} epochs, batches of {section.batch_size}, loss {section.loss}, precision "
+            f"{plural(section.epochs, 'epoch')}, batches of {section.batch_size}, loss {section.loss}, precision "
             f"{precision}{_beyond_defaults(section)}; {len(run.jobs)} networks trained."
         )
     versions = ", ".join(f"{name} {version}" for name, version in run.lock.get("versions", {}).items())

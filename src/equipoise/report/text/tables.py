@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from textwrap import shorten
 from typing import Any
 
+from equipoise.report.results.entries import ONE_SCORE
 from equipoise.report.results.interim_analysis import DECIDED
 from equipoise.report.text.amounts import about
 from equipoise.report.text.pair_methods import computed
@@ -17,6 +18,7 @@ from equipoise.report.text.words import (
     number,
     p_value,
     percentage,
+    plural,
     verdict_in_words,
 )
 from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY, described
@@ -60,7 +62,8 @@ def estimate_table(results: Mapping[str, Any], names: Mapping[str, str]) -> list
         counts = f"{value['n_patients']:,} / {value['n_cases']:,}"
         counts += f" / {value['n_events']:,}" if value.get("n_events") is not None else " / –"
         cells = [runs, number(value.get("seed_sd"), 4), _error(value.get("se")), number(value.get("df"), 1)]
-        interval_cell = f"{interval(value['low'], value['high'])} ({value['method']})"
+        exact = value["method"] == ONE_SCORE
+        interval_cell = ONE_SCORE if exact else f"{interval(value['low'], value['high'])} ({value['method']})"
         rows.append((names[entry["name"]], [number(value["estimate"], 4), *cells, interval_cell, second, counts]))
     return rows
 
@@ -99,10 +102,10 @@ def tuning_table(results: Mapping[str, Any], names: Mapping[str, str]) -> dict[s
     if tuning is None:
         return None
     counts = [len(arm["draws"]) for arm in tuning["arms"]]
-    budget = f"{counts[0]} draws" if tuning["equal"] else f"{min(counts)} to {max(counts)} draws"
+    budget = plural(counts[0], "draw") if tuning["equal"] else f"{min(counts)} to {max(counts)} draws"
     rule = "lowest validation loss" if tuning["select"] == "loss" else "best primary endpoint on validation patients"
     return {
-        "budget": f"{budget} of {tuning['epochs']} epochs",
+        "budget": f"{budget} of {plural(tuning['epochs'], 'epoch')}",
         "rule": rule,
         "metric": tuning["metric"].replace("_", " "),
         "pairs": sentences(results, "untuned_comparisons"),
@@ -183,7 +186,12 @@ def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> di
         "p",
         "p adjusted",
     ]
-    heads += ["p equivalence", "p non-inferiority", "detectable", *(f"patients, {count} runs" for count in seeds)]
+    heads += [
+        "p equivalence",
+        "p non-inferiority",
+        "detectable",
+        *(f"patients, {plural(count, 'run')}" for count in seeds),
+    ]
     rows = [(f"{names[pair['a']]} − {names[pair['b']]}", _numbers(pair, seeds)) for pair in pairs]
     return {"heads": heads, "rows": rows, "spread": spread_in_words(results)}
 
@@ -239,4 +247,4 @@ def _cell(value: Mapping[str, Any], percent: bool = False) -> tuple[str, str]:
     if percent:
         ends = "" if low is None or high is None else f"{percentage(low)} to {percentage(high)}"
         return f"{percentage(estimate)} %", ends
-    return number(estimate), interval(low, high)
+    return number(estimate), ONE_SCORE if value.get("method") == ONE_SCORE else interval(low, high)

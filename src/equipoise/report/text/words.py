@@ -45,6 +45,9 @@ def verdict_in_words(pair: Mapping[str, Any], short: bool = False) -> str:
     """
     if pair.get("withheld"):
         return _WITHHELD
+    if pair["verdict"] == "equivalent" and not short and pair.get("p_equivalence") is not None:
+        # The p beside it tests another hypothesis, that there is no difference.
+        return f"{VERDICTS['equivalent']} (p of equivalence {p_value(pair['p_equivalence'])})"
     return (VERDICT_NOTES if short else VERDICTS).get(pair["verdict"], "no verdict")
 
 
