@@ -243,6 +243,7 @@ def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder:
     # First, as on the page: a verdict is read before what follows it.
     first = [f"Exploratory: {'; '.join(results['exploratory_reasons'])}."] if results["exploratory_reasons"] else []
     first += [f"Reuse of test cases, as the protocol states: {results['reuse']}"] if results.get("reuse") else []
+    first += results.get("perfect") or []
     text = "\n".join([*first, *sentences, f"report: {folder / REPORT}"])
     _say(arguments, results, text)
 

@@ -30,6 +30,7 @@ class Job:
     routes: by precision, (layer, route) of layers that this machine computes soundly only in another layout or
     precision.
     modules: SHA-256 of the user's own modules by name, as locked; None where the lock names none, or none is there yet.
+    hides_names: whether outputs name cases by pseudonyms, and errors of own code are written without their text.
     members: the jobs that an ensemble is made of; none for a job that trains.
     """
 
@@ -53,6 +54,7 @@ class Job:
     ignores: bool = False
     routes: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     modules: Mapping[str, str] | None = None
+    hides_names: bool = False
     members: tuple["Job", ...] = ()
 
     @property

@@ -216,6 +216,24 @@ KNOWN = (*OF_SCORES, AT_SPECIFICITY, *OF_CANDIDATES, *OF_MASKS)
 """All endpoints that the documentation lists."""
 
 
+_OF_EVERY_CASE = (AUC, AVERAGE_PRECISION, ACCURACY, BALANCED_ACCURACY, CPM, DICE, IOU)
+"""Endpoints whose best value needs a right answer in every case; calling all cases positive is perfectly sensitive."""
+
+
+def perfect_value(record: Endpoint) -> float | None:
+    """Return the best value of an endpoint that only right answers in all cases reach; None for any other endpoint.
+
+    A function of the user's own counts as such, where it states its best value.
+
+    >>> perfect_value(AUC), perfect_value(of_case("dice_core")), perfect_value(SENSITIVITY), perfect_value(BRIER)
+    (1.0, 1.0, None, None)
+    """
+    if (record.stem or record.name) not in {one.name for one in _OF_EVERY_CASE} and not own.is_own(record.name):
+        return None
+    best = record.high if record.higher_is_better else record.low
+    return float(best) if np.isfinite(best) and record.direction_known else None
+
+
 def endpoint_named(
     name: str,
     metrics: Sequence[str] = (),

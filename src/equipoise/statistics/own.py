@@ -12,9 +12,11 @@ import numpy as np
 
 from equipoise.errors import EquipoiseError, PredictionError, ProtocolError
 from equipoise.evaluation.segmentation import Metric
-from equipoise.lookup import imported, source_hash
+from equipoise.lookup import imported, raised, source_hash
+from equipoise.progress import remark
 from equipoise.statistics.kinds import Endpoint, Kind
 
+_WITHHELD = "what it says may name patients, and stands on the terminal alone"
 SIDE = 6
 """Side in voxels of the masks on which a function is tried before training."""
 
@@ -95,17 +97,23 @@ def attributes_of(function: Callable[..., Any]) -> dict[str, Any]:
     }
 
 
-def guarded(name: str, function: Callable[..., Any]) -> Callable[..., float]:
-    """Wrap the function so that each of its failures is a PredictionError of one sentence."""
+def guarded(name: str, function: Callable[..., Any], *, hides_names: bool = False) -> Callable[..., float]:
+    """Wrap the function so that each of its failures is a PredictionError of one sentence.
+
+    hides_names: whether the sentence leaves out what the function says, which may name patients; the terminal has it.
+    """
 
     def call(*arguments: Any) -> float:
         """Call the user's function; whatever it raises becomes a sentence."""
         try:
             value = float(function(*arguments))
-        except EquipoiseError:
-            raise
         # A user's code may raise anything; callers handle one kind of error with one sentence.
         except Exception as error:
+            if hides_names:
+                remark(f"the endpoint {name!r} failed ({raised(error)})")
+                raise PredictionError(f"the endpoint {name!r} failed ({type(error).__name__}); {_WITHHELD}") from error
+            if isinstance(error, EquipoiseError):
+                raise
             raise PredictionError(f"the endpoint {name!r} failed ({type(error).__name__}: {error})") from error
         if not np.isfinite(value):
             raise PredictionError(f"the endpoint {name!r} gave {value}, which is no finite number")

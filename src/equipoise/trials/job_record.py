@@ -73,6 +73,14 @@ def begin(waiting: Sequence[Job], ledger: Ledger) -> None:
         ledger.append(STARTED, jobs=first)
 
 
+def reason_of(job: Job, failure: local.Failure) -> str:
+    """Return what may be written of a call that raised; where outputs hide names, not the text of an exception."""
+    if not job.hides_names or failure.kind in (local.DIED, local.KILLED):
+        return failure.text
+    remark(f"job {job.name}: {failure.text}")
+    return f"{failure.kind}, raised before or after its training; its text stands on the terminal of the run alone"
+
+
 def run_waiting(waiting: list[Job], workers: Engine, watching: Watching) -> list[str]:
     """Run jobs to their ends; return why some of them were stopped, which is no failure of their arms."""
     stopped: list[str] = []
@@ -80,7 +88,7 @@ def run_waiting(waiting: list[Job], workers: Engine, watching: Watching) -> list
         if interrupted(result):
             stopped.append(str(result))
         elif isinstance(result, local.Failure):
-            job.write_end(status="failed", reason=result.text)
+            job.write_end(status="failed", reason=reason_of(job, result))
         if job.draw is not None:
             shutil.rmtree(job.folder / CHECKPOINT, ignore_errors=True)  # a draw leaves its history, not its weights
     return stopped

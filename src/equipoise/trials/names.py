@@ -19,6 +19,7 @@ from equipoise.cohorts.splits.leakage import Leak
 from equipoise.errors import LedgerError
 from equipoise.lookup import nearest
 from equipoise.protocol import CohortSection, Protocol
+from equipoise.runfolder.job import Job
 from equipoise.runfolder.names import as_locked
 from equipoise.runfolder.paths import LOCK
 from equipoise.runfolder.read import read_lock
@@ -41,7 +42,14 @@ def with_names_for_outputs(trial: Trial) -> tuple[Trial, dict[str, str]]:
     else:
         cohort = for_outputs(trial.protocol, trial.cohort)
     known = {} if cohort is trial.cohort else new_names(trial.cohort, cohort)
+    if cohort is not trial.cohort:
+        jobs, draws = ([_hiding(job) for job in jobs] for jobs in (trial.jobs, trial.draws))
+        trial = replace(trial, jobs=jobs, draws=draws)
     return replace(trial, cohort=cohort, cards=trial.cards.through(cohort)), known
+
+
+def _hiding(job: Job) -> Job:
+    return replace(job, hides_names=True, members=tuple(map(_hiding, job.members)))
 
 
 def for_outputs(protocol: Protocol, cohort: Cohort) -> Cohort:

@@ -52,7 +52,7 @@ from equipoise.trials.arm_faults import joined
 from equipoise.trials.cautions import cautions
 from equipoise.trials.claim import claimed, refuse_in_use
 from equipoise.trials.code_record import refuse_late_modules, with_locked_modules, with_own_modules
-from equipoise.trials.job_record import begin, has_ended, refuse_changed, run_waiting
+from equipoise.trials.job_record import begin, has_ended, reason_of, refuse_changed, run_waiting
 from equipoise.trials.lock import lock, refuse_other_plan
 from equipoise.trials.names import leaks_named, pairs_named, text_named, with_names_for_outputs
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
@@ -212,7 +212,7 @@ def _explain(trial: Trial, ledger: Ledger, workers: Engine) -> bool:
         "equipoise.training.inference.attribution_maps:explain", [(job, samples)], lambda: None
     )
     if isinstance(outcome, local.Failure):
-        write_json(trial.out / ATTRIBUTIONS, {"arm": arm, "failed": outcome.text})
+        write_json(trial.out / ATTRIBUTIONS, {"arm": arm, "failed": reason_of(job, outcome)})
     ledger.append(EXPLAINED, files=maps_of(trial.out))
     return True
 

@@ -32,9 +32,11 @@ def test_an_error_belongs_to_the_arm_whose_code_it_passed_through(tmp_path, monk
     module = importlib.import_module("own_net_for_blame")
     named = SimpleNamespace(name="own_net_for_blame:Net")
     job = SimpleNamespace(
-        arm=SimpleNamespace(model=named, optimizer=SimpleNamespace(name="adam")),
+        arm=SimpleNamespace(model=named, optimizer=SimpleNamespace(name="adam"), nnunet=None),
         training=SimpleNamespace(loss="dice"),
         task="segmentation",
+        own=(),
+        members=(),
         code=tmp_path / "elsewhere",
     )
     with pytest.raises(OSError, match="there") as raised:

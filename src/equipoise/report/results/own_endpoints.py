@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from equipoise.cohorts.identities import PSEUDONYMS
 from equipoise.errors import PredictionError, ProtocolError
 from equipoise.lookup import imported, module_hash, source_hash
+from equipoise.runfolder.names import IDS
 from equipoise.runfolder.own_code import CHANGED, MODULES, check_code, code_folder, from_source
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.own import guarded, made
@@ -26,7 +28,9 @@ def own_endpoints(
         if record["pooled"]:
             module = (lock.get("own_modules") or {}).get(name, record["sha256"])
             check_code(name, "endpoint", module, code_folder(lock, run), trusted, lock.get(MODULES))
-            endpoints[name] = _pooled(name, record, code_folder(lock, run))
+            # An audit's plan says nothing of names, and its pages hide them unless somebody asks otherwise.
+            hides = lock.get(IDS) == PSEUDONYMS or lock.get("protocol_sha256") is None
+            endpoints[name] = _pooled(name, record, code_folder(lock, run), hides)
         else:
             own = (column for column in columns if column == name or column.startswith(f"{name}_"))
             endpoints |= {column: made(column, _stated(record)) for column in own}
@@ -54,7 +58,7 @@ def task_endpoints(lock: Mapping[str, Any], run: Path, trusted: bool = False) ->
     return task.endpoints
 
 
-def _pooled(name: str, record: Mapping[str, Any], folder: Path) -> Endpoint:
+def _pooled(name: str, record: Mapping[str, Any], folder: Path, hides_names: bool) -> Endpoint:
     try:
         with from_source():
             function = imported(name, "endpoint", folder)
@@ -63,7 +67,7 @@ def _pooled(name: str, record: Mapping[str, Any], folder: Path) -> Endpoint:
     # A report is made again long after the run; a function that was edited meanwhile would change the result silently.
     if source_hash(name, function) != record["sha256"]:
         raise PredictionError(f"the endpoint {name!r} {CHANGED}")
-    return made(name, _stated(record), guarded(name, function))
+    return made(name, _stated(record), guarded(name, function, hides_names=hides_names))
 
 
 def _stated(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from equipoise.report.results.initialization import start
 from equipoise.report.results.interim_analysis import first_seeds, looks_taken
 from equipoise.report.results.missing_modality import channels_left_out
 from equipoise.report.results.own_endpoints import own_endpoints, task_endpoints
+from equipoise.report.results.perfect import perfect_arms
 from equipoise.report.results.plain import json_safe
 from equipoise.report.results.recommendation import mark_pareto, recommend
 from equipoise.report.results.refusals import without_contradicted
@@ -54,6 +56,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
     mark_pareto(arms, plan["primary"], sign)
     second = _second_run(run)
     beyond = _of_second_run(second)
+    perfect = [] if test is None or judged is None else perfect_arms(arms, _planned(run, test), judged.n_cases)
     results = {
         "schema": SCHEMA,
         "protocol_sha256": run.lock["protocol_sha256"],
@@ -78,8 +81,9 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
         else recommend(arms, baselines, between, against, plan["primary"], sign),
         **_record(run),
         "looks": _looks(run, test),
-        "warnings": [*_budget_warnings(run, tuning, arms, untuned), *run_warnings(run, judged), *beyond],
+        "warnings": [*perfect, *_budget_warnings(run, tuning, arms, untuned), *run_warnings(run, judged), *beyond],
         "failures": _failures(run.jobs),
+        **({"perfect": perfect} if perfect else {}),
         **({"audit": True, "sources": run.sources, "lists": run.lists} if run.sources else {}),
     }
     safe: dict[str, Any] = json_safe(results)
@@ -119,6 +123,16 @@ def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
 
 def _primary(run: RunFolder, test: Predictions) -> Endpoint:
     return endpoint_named(run.lock["endpoints"]["primary"], list(test.metrics), test.classes, _own(run, test))
+
+
+def _planned(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
+    """Return the records of the planned endpoints by name, the primary one first; those that can be computed."""
+    plan, custom = run.lock["endpoints"], _own(run, test)
+    records = {}
+    for name in (plan["primary"], *plan["secondary"]):
+        with suppress(PredictionError):
+            records[name] = endpoint_named(name, list(test.metrics), test.classes, custom)
+    return records
 
 
 def _missing(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -191,6 +191,15 @@ def short_training(updates: int, fewest: int, opened: bool = False) -> str:
     )
 
 
+def perfect_arm(arm: str, endpoint: str, value: float, runs: int, cases: int) -> str:
+    """Describe an arm without a single error."""
+    number = "in its only run" if runs == 1 else f"in each of {runs} runs"
+    return (
+        f"{arm} is perfect {number} ({endpoint} {value:g} on {cases} test cases): look for the truth among its inputs "
+        "(names, borders, markers, files that own code reads)."
+    )
+
+
 def near_pairs(pairs: int, a: str, b: str) -> str:
     """Describe images that are alike although the source states different patients."""
     return (
@@ -361,7 +370,7 @@ WRITERS = (
     record_contradicted, more_contradictions, prior_opening, more_openings, same_plan_before, openings_unknown,
     prior_trainings, initial_weights, stated_reuse, environments_differ,
     unequal_budgets, other_budget, stopped_early, opened_often, plan_changed, stated_problem, missing_job,
-    warning_of_job, short_training,
+    warning_of_job, short_training, perfect_arm,
     warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, allowed_copies, near_copies,
     not_leaks, guessed_patients, no_patients_stated, no_result, arm_unjudged,
     pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,

@@ -32,6 +32,7 @@ from equipoise.training.learner.distributed import Ranks
 from equipoise.training.loop.cost import PeakMemory, latency_ms
 from equipoise.training.loop.determinism import device, environment
 from equipoise.training.loop.ending import DivergedError, ended
+from equipoise.training.loop.written_errors import of_another_program
 
 LOOK_SECONDS = 1.0
 LOG = "log.txt"
@@ -81,7 +82,10 @@ def run_process(job: Job, parts: Mapping[str, Samples], folder: Path, writer: Wr
     """
     split = raw_folder(job, parts, folder)
     (folder / FAILURE).unlink(missing_ok=True)
-    with (folder / LOG).open("ab") as log:
+    own = ":" in settings_of(job).trainer
+    # What a trainer of the user's own prints may name patients, and nobody can remove it from a log.
+    place = Path(os.devnull) if own and job.hides_names else folder / LOG
+    with place.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
             [*PYTHON, "-m", "equipoise.training.external.nnunet_process"],
             stdin=subprocess.PIPE,
@@ -99,7 +103,11 @@ def run_process(job: Job, parts: Mapping[str, Samples], folder: Path, writer: Wr
     if process.returncode in _KILLED:
         raise MemoryError("nnU-Net was killed, perhaps because memory ran out")
     if process.returncode:
-        raise DivergedError(_failure(folder, process.returncode))
+        text = _failure(folder, process.returncode)
+        kind = re.match(r"nnU-Net failed: \w+(?=:)", text)
+        if own and job.hides_names:
+            (folder / FAILURE).unlink(missing_ok=True)
+        raise DivergedError(of_another_program(kind[0] if kind else "nnU-Net failed", text, job, own=own))
     return memory_mb
 
 

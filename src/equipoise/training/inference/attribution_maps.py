@@ -16,6 +16,7 @@ from equipoise.training.inference.attribution import attribute
 from equipoise.training.loop.arm import import_shared_code
 from equipoise.training.loop.determinism import device, generator, reproducible
 from equipoise.training.loop.train import build_learner
+from equipoise.training.loop.written_errors import in_writing
 from equipoise.training.tasks.classification import classify
 
 FOR_RGB = (230.0, 159.0, 0.0)
@@ -44,7 +45,7 @@ def explain(arguments: tuple[Job, Samples]) -> None:
             attribution = attribute(learner.model, images, called.to(learner.device), generator(job.name, "explain"))
         # Any exception: the maps are an addition, and a user's own model must not cost the finished trial its report.
         except Exception as error:
-            write_json(out / ATTRIBUTIONS, {"arm": job.arm.name, "failed": f"{type(error).__name__}: {error}"})
+            write_json(out / ATTRIBUTIONS, {"arm": job.arm.name, "failed": in_writing(error, job)})
             return
     pictures = {case: overlaid(images[k, 0].cpu().numpy(), attribution.maps[k]) for k, case in enumerate(samples.cases)}
     write_planes(out / ATTRIBUTION_MAPS, pictures)

@@ -18,6 +18,7 @@ from equipoise.training.loop.arm import import_shared_code
 from equipoise.training.loop.determinism import device, reproducible
 from equipoise.training.loop.epoch import train_epoch
 from equipoise.training.loop.train import build_learner
+from equipoise.training.loop.written_errors import in_writing
 
 WORTH = 0.9
 """Largest share of the plain arithmetic's time at which another is chosen: a smaller gain is not worth the change."""
@@ -86,7 +87,7 @@ def _costs(jobs: Sequence[Job], samples: Samples, way: Way, measured: dict[str, 
             cost = _cost(job.settled(way.precision, way.compile), samples)
         # Any exception: a user's own model may fail in bfloat16 or under the compiler with an error of any kind.
         except Exception as error:
-            noted[job.arm.name] = f"{type(error).__name__}: {error}".split("\n")[0]
+            noted[job.arm.name] = in_writing(error, job)
         else:
             noted[job.arm.name] = float(f"{cost.update:.3g}")
             costs.append(cost)

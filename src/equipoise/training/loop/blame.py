@@ -3,17 +3,18 @@
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from equipoise.errors import EquipoiseError, ProtocolError
+from equipoise.lookup import in_worker
+from equipoise.own_modules import is_own_file, loaded_modules, modules_behind
 from equipoise.runfolder.job import Job
 
 _OUT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "bad_alloc")
-_HERE = Path(__file__).resolve().parents[2]
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -62,28 +63,35 @@ def _of_its_size(sentence: str) -> str:
 
 
 def of_the_arm(error: BaseException, job: Job) -> bool:
-    """Whether an error passed through the user's own code: a model, optimizer, loss or task of the job."""
-    own = _own_code(job)
-    frames = (Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
-    return any(_within(file.resolve(), own, job.code) for file in frames if file.is_file())
+    """Whether an error passed through the user's own code: what the job names, and what that imports."""
+    places = places_of(job)
+    files = {Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)}
+    return any(in_own_code(file, places) for file in files if file.is_file())
 
 
-def _own_code(job: Job) -> set[Path]:
-    """Return the files and package folders of the modules that the job names."""
-    names = (job.arm.model.name, job.arm.optimizer.name, job.training.loss, job.task)
-    places = set()
+def in_own_code(file: Path, places: Collection[Path]) -> bool:
+    """Whether a file of code is one of these, or lies in one of these folders without being installed there."""
+    resolved = file.resolve()
+    return resolved in places or (is_own_file(file) and any(place in resolved.parents for place in places))
+
+
+def own_names(job: Job) -> list[str]:
+    """Return the `module:attribute` names of a job, and of its members, that are not of this package."""
+    names = [job.arm.model.name, job.arm.optimizer.name, job.training.loss, job.task, *job.own]
+    names += [job.arm.nnunet.trainer] if job.arm.nnunet is not None else []
+    own = [name for name in names if ":" in name and not re.match(r"equipoise[.:]", name)]
+    return own + [name for member in job.members for name in own_names(member)]
+
+
+def places_of(job: Job) -> set[Path]:
+    """Return the files of a job's own code, installed ones too, and the folder of the user's modules."""
+    names = own_names(job)
+    files = [*modules_behind(names, job.code).values()]
+    files += loaded_modules().values() if names and in_worker() else ()
     for name in names:
-        module = sys.modules.get(name.partition(":")[0].partition(".")[0]) if ":" in name else None
-        file = getattr(module, "__file__", None)
-        if file:
-            path = Path(file).resolve()
-            places.add(path.parent if path.name == "__init__.py" else path)
-    return places
-
-
-def _within(file: Path, own: set[Path], code: Path) -> bool:
-    if any(file == place or place in file.parents for place in own):
-        return True
-    # Helpers beside the protocol too; this package and installed ones may lie below the same folder.
-    installed = (_HERE, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
-    return code.resolve() in file.parents and not any(place in file.parents for place in installed)
+        # Of an installed package all files: its author is not us, and its errors are those of the arm.
+        root = getattr(sys.modules.get(name.partition(":")[0].partition(".")[0]), "__file__", None)
+        place = None if root is None else Path(root)
+        files += [] if place is None else place.parent.rglob("*.py") if place.name == "__init__.py" else [place]
+    # Helpers beside the protocol too, whoever loads them.
+    return {file.resolve() for file in files} | {job.code.resolve()}

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from equipoise.errors import EquipoiseError, LedgerError, Superseded
+from equipoise.errors import LedgerError, Superseded
 from equipoise.own_modules import late_hashes, refuse_changed_modules
 from equipoise.runfolder.job import LATE_MODULES, Job
 from equipoise.runfolder.ledger import FAILED
@@ -13,6 +13,7 @@ from equipoise.runfolder.writer import Writer
 from equipoise.training.learner.distributed import Ranks
 from equipoise.training.loop.blame import of_the_arm, out_of_memory
 from equipoise.training.loop.determinism import reproducible
+from equipoise.training.loop.written_errors import in_writing, warnings_in_writing
 
 
 class DivergedError(Exception):
@@ -47,18 +48,18 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
             # Otherwise a warning that an earlier job of this process raised would be missing from this job's record.
             warnings.simplefilter("always")
             end = run(ranks, writer)
-        texts = {str(warning.message) for warning in caught if warning.category is UserWarning}
-        end["warnings"] = sorted(texts | set(end["warnings"]))
+        texts = warnings_in_writing([one for one in caught if one.category is UserWarning], job)
+        end["warnings"] = sorted({*texts, *end["warnings"]})
     except Superseded:
         raise
-    except (DivergedError, EquipoiseError) as error:
-        end = {"status": "failed", "reason": str(error)}
+    except DivergedError as error:
+        end = {"status": "failed", "reason": in_writing(error, job, plain=True)}
     except Exception as error:
         if out_of_memory(error):
             raise MemoryError(str(error).split("\n")[0] or "out of memory") from error
         if isinstance(error, OSError) and not of_the_arm(error, job):
             raise
-        end = {"status": "failed", "reason": f"{type(error).__name__}: {error}".split("\n")[0]}
+        end = {"status": "failed", "reason": in_writing(error, job)}
     # Again, because a module may have been edited between the first look and its import.
     refuse_changed_code(job)
     late = {} if job.modules is None else late_hashes(job.modules)

@@ -18,6 +18,7 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 from equipoise.training.learner.routes import DOUBLE, NOT_COMPILED, reroute, routes_for
 from equipoise.training.loop.arm import import_shared_code
+from equipoise.training.loop.blame import of_the_arm
 from equipoise.training.loop.determinism import device, device_name, generator, reproducible, seeded
 from equipoise.training.loop.layer_calls import Call, layers_of, traced
 from equipoise.training.loop.layer_trial import PATTERNS, fault_of, poison
@@ -77,6 +78,7 @@ class _Tries:
     """The verdicts on calls, each written to the log before and after its try."""
 
     def __init__(self, request: Request, layout: torch.memory_format) -> None:
+        self.job = request.job
         self.precision, self.arm, self.layout = request.job.training.precision, request.job.arm.name, layout
         self.verdicts, self.log = dict(request.verdicts), request.log
         # Graphics cards differ in their kernels, and one machine may have several.
@@ -101,7 +103,9 @@ class _Tries:
                 )
             # Of any kind, as a layer that has no kernel for this layout or precision: no answer, so no route.
             except Exception as error:
-                fault = f"{FAILS} ({type(error).__name__}: {error})".split("\n")[0]
+                # Kept in a cache: what own code says there may name a patient.
+                own = of_the_arm(error, self.job)
+                fault = f"{FAILS} ({type(error).__name__}{'' if own else f': {error}'})".split("\n")[0]
             self.verdicts[key] = fault or ""
             self.note(tried=key, fault=self.verdicts[key])
         return self.verdicts[key]
