@@ -16,7 +16,7 @@ from equipoise.statistics.gatekeeping import gated
 from equipoise.statistics.judgement import Comparison, Judgement, Variance
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.looks import nominal_alpha
-from equipoise.statistics.margins import check_margins, refuse_wide_margin
+from equipoise.statistics.margins import check_margins, refuse_margin_of_range
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
@@ -74,7 +74,7 @@ def judge(
     offered = (list(predictions.metrics), predictions.classes, custom)
     measured = endpoint_named(primary, *offered)
     for name, width in ((primary, margin), *own.items()):
-        refuse_wide_margin(endpoint_named(name, *offered), width)
+        refuse_margin_of_range(endpoint_named(name, *offered), width)
     panel = without_repeats(panel, measured, deterministic)
     names = dict.fromkeys([primary, *secondary, *_companions(measured, predictions)])
     endpoints = (endpoint_named(name, *offered) for name in names)
