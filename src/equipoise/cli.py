@@ -162,7 +162,9 @@ def _report(arguments: argparse.Namespace) -> int:
 def _audit(arguments: argparse.Namespace) -> int:
     from equipoise.trials.audit import audit_as_stated
 
-    results = audit_as_stated(arguments.predictions, settings_of(arguments), arguments.out, _watch(arguments))
+    results = audit_as_stated(
+        arguments.predictions, settings_of(arguments), arguments.out, _watch(arguments), as_written=True
+    )
     # On stderr also with --quiet: how a file was read is no progress, and a wrong reading gives a wrong verdict.
     sys.stderr.writelines(f"note: {note}\n" for note in results["assumptions"])
     _say_results(arguments, results, Path(arguments.out))

@@ -313,3 +313,35 @@ def test_what_an_earlier_version_recorded_counts_by_its_cases():
     (reason,) = cautions_of_openings({}, (row,))
     assert reason.startswith("4 of its test cases had been opened once before by other plans, with other arms")
     assert cautions_of_openings({"reuse": "a reason in words"}, (row,)), "whether the arms were related is not known"
+
+
+def encoded_again(cohort: Cohort) -> Cohort:
+    """The cohort as files of another kind hold it: three equal colours, turned, and other bytes."""
+
+    def turned(case):
+        image = case.read()
+        return replace(image, array=np.repeat(np.swapaxes(image.array, 1, 2)[:, ::-1], 3, axis=0))
+
+    cases = tuple(replace(case, read=lambda case=case: turned(case)) for case in cohort.cases)
+    return with_files(replace(cohort, cases=cases, channels=("r", "g", "b")), start=5000)
+
+
+@pytest.mark.long
+def test_test_cases_that_were_encoded_again_are_recognised(tmp_path):
+    cohort = with_files(phantom(cases=60, size=32))
+    assert carried_out(tmp_path / "first", cohort=cohort, pixels=True) == []
+    (reason,) = carried_out(tmp_path / "second", altered(TEXT, *OTHER_ARMS), encoded_again(cohort), pixels=True)
+    assert "6 of its 6 test cases had been opened once before" in reason
+    assert first_row(tmp_path / "second")["test_cases_shared"] == 6
+
+
+@pytest.mark.long
+def test_a_line_that_an_earlier_version_wrote_is_still_recognised(tmp_path):
+    cohort = with_files(phantom(cases=60, size=32))
+    carried_out(tmp_path / "first", cohort=cohort, pixels=True)
+    file = tmp_path / "cache" / "openings.jsonl"
+    row = json.loads(file.read_text())
+    half = len(row["pixels"]) // 2
+    file.write_text(json.dumps(row | {"pixels": row["pixels"][:half]}) + "\n")
+    (reason,) = carried_out(tmp_path / "second", altered(TEXT, *OTHER_ARMS), with_files(cohort, 5000), pixels=True)
+    assert "6 of its 6 test cases had been opened once before" in reason

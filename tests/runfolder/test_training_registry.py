@@ -1,5 +1,6 @@
 """Weights carry the cases that they were trained on, whatever file they lie in; earlier trainings are named."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from equipoise.cohorts import store
 from equipoise.cohorts.splits.split import Fold, split
 from equipoise.errors import CohortError, EquipoiseError
+from equipoise.evaluation.predictions import Predictions, write_parquet
 from equipoise.protocol import Protocol
 from equipoise.report.results.warnings import _of_registry, _of_weights
 from equipoise.report.text.reasons import sentence
@@ -26,7 +28,7 @@ from equipoise.runfolder.training_registry import register_weights, trained_with
 from equipoise.runfolder.weight_digests import digests_of
 from equipoise.training.preparation.staging import plan_jobs
 from equipoise.trials.lock import lock
-from equipoise.trials.opening import record_opening, record_predictions
+from equipoise.trials.opening import digest_of, record_opening, record_predictions
 
 _FIRST = 'preset = "tiny"}\noptimizer = {name = "sgd", lr = 0.01}\n'
 FROM_FILE = (f"{_FIRST}[[arms]]", f'{_FIRST}pretrained = "start.safetensors"\n[[arms]]')
@@ -164,7 +166,7 @@ def test_a_registry_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch:
     assert "unrecorded" not in read_lock(tmp_path / "second")
 
 
-def predicted(folder: Path, scores: str) -> list[str]:
+def predicted(folder: Path, score: float) -> list[str]:
     """Lock the plan, open its test set and predict, as a trial does; return why the results are exploratory."""
     started(folder, 0, end=False)
     protocol = Protocol.parse(TEXT)
@@ -172,17 +174,33 @@ def predicted(folder: Path, scores: str) -> list[str]:
     trial = SimpleNamespace(
         out=folder, cohort=COHORT, folds=folds, protocol=protocol, cards=SimpleNamespace(all=lambda: None)
     )
+    job = plan_jobs(protocol, COHORT, len(folds), folder)[0]
+    write_parquet(replace(answers(), scores=np.array([[1 - score, score]])), job.predictions_file)
     ledger = Ledger(folder)
-    record_opening(trial, ledger, [], None)
-    record_predictions(trial, ledger, {"a/0-0": scores}, {"files": {}})
+    record_opening(trial, ledger, [job], None)
+    record_predictions(trial, ledger, [job], {"sha256": {}})
     return cautions_of_openings(read_lock(folder), prior_openings(read_lock(folder), Ledger(folder)))
 
 
+def answers(case: str = "a") -> Predictions:
+    texts = {name: np.array([value]) for name, value in (("case", case), ("patient", "p"), ("split", "test"))}
+    numbers = {name: np.zeros(1, dtype=np.int64) for name in ("fold", "seed", "truth")}
+    return Predictions(**texts, **numbers, arm=np.array(["a"]), scores=np.array([[0.4, 0.6]]), classes=("n", "y"))
+
+
+def test_names_of_cases_and_the_seventh_digit_make_no_other_results() -> None:
+    own = digest_of({"a/0-0": answers()}, {"a": "true"})
+    assert digest_of({"a/0-0": answers("b")}, {"b": "true"}) == own
+    assert digest_of({"a/0-0": replace(answers(), scores=np.array([[0.4, 0.6 + 1e-8]]))}, {"a": "true"}) == own
+    assert digest_of({"a/0-0": replace(answers(), scores=np.array([[0.4, 0.6001]]))}, {"a": "true"}) != own
+    assert digest_of({"a/0-1": answers()}, {"a": "true"}) != own
+
+
 def test_the_same_plan_with_other_predictions_is_named_and_exploratory(tmp_path: Path) -> None:
-    assert predicted(tmp_path / "first", "1" * 64) == []
-    assert predicted(tmp_path / "equal", "1" * 64) == []
-    (reason,) = predicted(tmp_path / "other", "2" * 64)
+    assert predicted(tmp_path / "first", 0.6) == []
+    assert predicted(tmp_path / "equal", 0.6) == []
+    (reason,) = predicted(tmp_path / "other", 0.7)
     assert reason.startswith("this plan was run before, on 2")
     assert reason.endswith(", and 1 time more, and gave other results")
-    (after,) = predicted(tmp_path / "third", "1" * 64)
+    (after,) = predicted(tmp_path / "third", 0.6)
     assert "gave other results" in after, "a plan whose results differed before has been tried before"

@@ -8,17 +8,35 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics import judge
 from equipoise.statistics.endpoints import endpoint_named
-from equipoise.statistics.margins import refuse_wide_margin
+from equipoise.statistics.margins import refuse_margin_of_range, refuse_wide_margin
 
 
 @pytest.mark.parametrize(("name", "classes", "widest"), [("auc", "ab", 1), ("brier", "ab", 1), ("brier", "abc", 2)])
 def test_a_margin_as_wide_as_the_range_is_refused(name: str, classes: str, widest: float) -> None:
     endpoint = endpoint_named(name, classes=tuple(classes))
-    refuse_wide_margin(endpoint, 0.99 * widest)
+    refuse_margin_of_range(endpoint, 0.99 * widest)
     refuse_wide_margin(endpoint, None)
     for margin in (widest, 3.0):
         with pytest.raises(PredictionError, match=f"the margin {margin:g} of {name} is as wide as its range, 0 to"):
             refuse_wide_margin(endpoint, margin)
+
+
+@pytest.mark.parametrize(
+    ("name", "half"),
+    [("auc", 0.25), ("balanced_accuracy", 0.25), ("accuracy", 0.5), ("sensitivity@0.9", 0.45), ("brier", 0.5)],
+)
+def test_a_margin_of_half_the_way_from_guessing_is_refused(name: str, half: float) -> None:
+    endpoint = endpoint_named(name, classes=("a", "b"))
+    refuse_wide_margin(endpoint, half - 0.01)
+    for margin in (half, 0.99):
+        with pytest.raises(PredictionError, match=f"the margin {margin:g} of {name} is half the way from guessing"):
+            refuse_wide_margin(endpoint, margin)
+
+
+def test_a_margin_of_half_of_an_overlap_is_refused() -> None:
+    refuse_wide_margin(endpoint_named("dice", ("dice",)), 0.49)
+    with pytest.raises(PredictionError, match=r"guessing \(0\) to perfect \(1\) or more"):
+        refuse_wide_margin(endpoint_named("dice", ("dice",)), 0.5)
 
 
 def test_a_range_without_an_end_takes_any_margin() -> None:

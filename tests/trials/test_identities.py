@@ -179,3 +179,16 @@ def test_an_audit_writes_pseudonyms_and_the_same_numbers(tmp_path: Path, capsys:
     assert without_words(written["plain"]) == without_words(written["pseudonyms"])
     table = (tmp_path / "pseudonyms" / "cases.csv").read_text().splitlines()
     assert [line.split(",")[3][:3] for line in table[1:5]] == ["c01", "c02", "c03", "c04"]
+
+
+@pytest.mark.parametrize("ids", ["plain", "pseudonyms"])
+def test_an_audit_prints_the_names_that_it_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str], ids: str) -> None:
+    rng, rows = np.random.default_rng(3), ["arm,seed,case,patient,dice"]
+    for arm in ("one", "two"):
+        for number in range(40):
+            patient = f"{CANARY}-{'pP'[number % 2]}{number // 2:02d}"  # two spellings, which a note names
+            rows.append(f"{arm},0,{CANARY}-{number:02d},{patient},{rng.uniform(0.5, 0.9):.6f}")
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+    command = ("audit", str(tmp_path / "table.csv"), "--ids", ids, "--out", str(tmp_path / "out"))
+    words = spoken(capsys, *command) + spoken(capsys, *command, "--json")
+    assert (CANARY in words) is (ids == "plain"), "what a command prints is sent on as its files are"

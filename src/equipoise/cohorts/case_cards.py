@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.case_pictures import SIDE, Bytes, from_png, outlined, picture, png
 from equipoise.cohorts.cohort import IGNORED, Case, Cohort, Image
+from equipoise.cohorts.pixel_identity import pixel_identity
 from equipoise.cohorts.store import code_of_readers, content_key, load, save
 from equipoise.progress import Watch, silent
 
-SCHEMA = 2
+SCHEMA = 3
 MOST_SHOWN = 4096
 """Largest cohort whose cards hold display pictures (10 kB each); of larger cohorts, a page shows only a few cases."""
 MOST_TOGETHER, MOST_ENTRIES = 1024, 256
@@ -43,6 +44,7 @@ class CaseCard:
     values: number of distinct values among at most 32,768 of the array. picture: 64 × 64, for the similarity search.
     shown: the display picture as a PNG file, compressed for speed and not for size; empty where the cohort has too many
         cases to keep pictures.
+    identity: the hash of the pixels however a file holds them, by `pixel_identity`; empty where it was not made.
     """
 
     shape: tuple[int, ...]
@@ -54,6 +56,7 @@ class CaseCard:
     picture: Bytes
     shown: bytes = b""
     inside: tuple[tuple[float, ...], ...] = ()
+    identity: str = ""
 
 
 def card_of(image: Image, *, shown: bool = True) -> CaseCard:
@@ -74,6 +77,7 @@ def card_of(image: Image, *, shown: bool = True) -> CaseCard:
         picture=picture(array),
         shown=png(outlined(image), small=False) if shown else b"",
         inside=_levels_inside(image),
+        identity=pixel_identity(array),
     )
 
 
@@ -190,7 +194,7 @@ def _key(recipe: str | None, cases: Sequence[Case], shown: bool) -> str | None:
     return content_key(schema=SCHEMA, code=code_of_readers(), recipe=recipe, shown=shown, cases=facts)
 
 
-_FACTS = ("shape", "spacing_mm", "label_voxels", "levels", "values", "inside")
+_FACTS = ("shape", "spacing_mm", "label_voxels", "levels", "values", "inside", "identity")
 
 
 def _packed(cards: Sequence[CaseCard]) -> dict[str, NDArray[Any]]:
@@ -238,6 +242,7 @@ def _unpacked(arrays: dict[str, NDArray[Any]], room: Bytes) -> list[CaseCard]:
             levels=tuple(map(tuple, fact["levels"])),
             values=fact["values"],
             inside=tuple(map(tuple, fact["inside"])),
+            identity=str(fact["identity"]),
             digest=arrays["digests"][index].tobytes(),
             picture=room[index],
             shown=shown[ends[index] : ends[index + 1]],

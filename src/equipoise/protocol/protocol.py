@@ -20,6 +20,7 @@ from equipoise.errors import ProtocolError
 from equipoise.lookup import nearest
 from equipoise.protocol.arm import Arm, nnunet_complaint
 from equipoise.protocol.ensembles import ensemble_complaint, seeds_of
+from equipoise.protocol.look_alikes import skeleton
 from equipoise.protocol.search_space import Space
 from equipoise.protocol.sections import OpenSection, Positive, Section, TrialSection, one_of, tuples
 from equipoise.protocol.split_section import STATEMENTS, SplitSection
@@ -183,6 +184,13 @@ class Protocol(Section):
         repeated = {name for name in names if names.count(name) > 1}
         if repeated:
             raise ValueError(f"arms: the name {min(repeated)!r} is used twice; give every arm its own name")
+        shown: dict[str, str] = {}
+        for name in names:
+            other = shown.setdefault(skeleton(name), name)
+            if other != name:
+                raise ValueError(
+                    f"arms: {other!a} and {name!a} look alike; give the arms names that readers can tell apart"
+                )
         if self.endpoints.family not in ("all", *names):
             choices = nearest(self.endpoints.family, ["all", *names])
             raise ValueError(f"endpoints.family: {self.endpoints.family!r} is not an arm; {choices}")

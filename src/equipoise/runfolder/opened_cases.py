@@ -19,8 +19,9 @@ DIGITS = 16
 class OpenedCases:
     """The test cases of a trial, each once, in the order of the cohort.
 
-    files: a hash of the files of each, of whatever name. pixels: a hash of the pixels of each; empty where they are not
-    known, or too simple to tell one image from another. images: a hash of the pixels of the whole cohort, in any
+    files: a hash of the files of each, of whatever name. pixels: a hash of the pixels of each as they are read; empty
+    where they are not known, or too simple to tell one image from another. views: the same, however a file holds them
+    (`pixel_identity`); earlier versions kept none. images: a hash of the pixels of the whole cohort, in any
     order; empty where not known. trained: of each fold, the cases that its jobs are trained and validated on.
     """
 
@@ -28,11 +29,22 @@ class OpenedCases:
     pixels: tuple[str, ...]
     images: str = ""
     trained: tuple["OpenedCases", ...] = ()
+    views: tuple[str, ...] = ()
 
     def shared_with(self, files: Iterable[str], pixels: Iterable[str]) -> int:
-        """Return how many of these test cases are among others, by their files or by their pixels."""
+        """Return how many of these test cases are among others, by their files or by their pixels.
+
+        pixels: of the others, with their views.
+        """
         others, seen = set(files), set(pixels) - {""}
-        return sum(file in others or pixel in seen for file, pixel in zip(self.files, self.pixels, strict=True))
+        views = self.views or ("",) * len(self.files)
+        rows = zip(self.files, self.pixels, views, strict=True)
+        return sum(file in others or pixel in seen or view in seen for file, pixel, view in rows)
+
+    @property
+    def pixels_to_keep(self) -> list[str]:
+        """Return the hashes of pixels by which a later trial recognises these cases, of both kinds."""
+        return [*self.pixels, *self.views]
 
 
 def opened_cases(cohort: Cohort, folds: Iterable[Fold], cards: Sequence[CaseCard] | None = None) -> OpenedCases:
@@ -45,7 +57,9 @@ def opened_cases(cohort: Cohort, folds: Iterable[Fold], cards: Sequence[CaseCard
     def of(indices: Iterable[int]) -> OpenedCases:
         chosen = sorted({int(index) for index in indices})
         pixels = ("" if cards is None else _pixels(cards[index]) for index in chosen)
-        return OpenedCases(tuple(_files(cohort, chosen, cards, files, shared)), tuple(pixels))
+        views = ("" if cards is None else _view(cards[index]) for index in chosen)
+        known = tuple(_files(cohort, chosen, cards, files, shared))
+        return OpenedCases(known, tuple(pixels), views=tuple(views))
 
     digests = [] if cards is None else sorted(card.digest for card in cards)
     trained = tuple(of([*fold.train, *fold.validation]) for fold in folds)
@@ -74,6 +88,10 @@ def _files(
 def _pixels(card: CaseCard) -> str:
     # The rule of the search for leaks: different patients may share a plain shape.
     return _short(card.digest) if detail_of(card) >= EQUAL_BYTES else ""
+
+
+def _view(card: CaseCard) -> str:
+    return _short(card.identity.encode()) if card.identity and detail_of(card) >= EQUAL_BYTES else ""
 
 
 def _short(content: bytes) -> str:

@@ -137,7 +137,7 @@ def register(lock: Mapping[str, Any], opened: OpenedCases, place: Place, ledger:
         "question": lock["question"], "primary": lock["endpoints"]["primary"], "endpoints": judged_by(lock),
         "arms": arms_of(lock), "seeds": lock["seeds"], "images": opened.images,
         "registered_at": datetime.now(UTC).isoformat(timespec="seconds"), "cases": list(opened.files),
-        "pixels": list(opened.pixels),
+        "pixels": opened.pixels_to_keep,
     }  # fmt: skip
     _append(row)
 

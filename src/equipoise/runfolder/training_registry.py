@@ -46,7 +46,7 @@ def register_trainings(lock: Mapping[str, Any], plan: str, opened: OpenedCases, 
         {
             "kind": "training", "key": f"{run}/{fold}", "name": lock["name"], "plan": plan,
             "time": datetime.now(UTC).isoformat(timespec="seconds"), "cases": list(cases.files),
-            "pixels": list(cases.pixels),
+            "pixels": cases.pixels_to_keep,
         }
         for fold, cases in enumerate(opened.trained)
     ]  # fmt: skip

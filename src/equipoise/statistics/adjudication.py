@@ -16,12 +16,12 @@ from equipoise.statistics.gatekeeping import gated
 from equipoise.statistics.judgement import Comparison, Judgement, Variance
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.looks import nominal_alpha
-from equipoise.statistics.margins import check_margins, refuse_wide_margin
+from equipoise.statistics.margins import check_margins, refuse_margin_of_range
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
 from equipoise.statistics.reasons import Reason
-from equipoise.statistics.repeated_runs import FEWEST_VALUES, without_repeats
+from equipoise.statistics.repeated_runs import FEWEST_VALUES, NEARLY, NEARLY_ELSEWHERE, without_repeats
 from equipoise.statistics.seed_spread import SeedSpread
 from equipoise.statistics.turned_classes import area_of, turned_classes
 from equipoise.statistics.verdict import Question
@@ -45,6 +45,7 @@ def judge(
     patients_known: bool = True,
     common_cases: bool = False,
     networks: bool = False,
+    elsewhere: bool = False,
     below_chance: bool = False,
     growing: int | None = None,
     margins: Mapping[str, float] | None = None,
@@ -59,7 +60,8 @@ def judge(
     `arms` fixes the order and may name arms without any row. `planned_seeds` is the planned number of runs per arm, in
     a sequential trial up to this look: fewer give a warning. `looks` are the planned numbers of seeds of such a trial;
     with `shared_seeds` a seed means the same initialisation and data order in every arm. `networks`: the verdicts are
-    about these trained networks, and patients alone are sampled. Where every trained arm's AUC is below one half, the
+    about these trained networks, and patients alone are sampled. `elsewhere`: no ledger shows that runs are trainings
+    of their own, so they count as one from a larger distance. Where every trained arm's AUC is below one half, the
     classes may be exchanged and nothing is judged, unless `below_chance` confirms the scores. `growing`: patients
     are added between judgements, all of which hold together; the number of patients at which they shall be sharpest.
     `margins` are those of secondary endpoints, which are judged in this order behind the primary one (`gatekeeping`).
@@ -75,8 +77,9 @@ def judge(
     offered = (list(predictions.metrics), predictions.classes, custom)
     measured = endpoint_named(primary, *offered)
     for name, width in ((primary, margin), *own.items()):
-        refuse_wide_margin(endpoint_named(name, *offered), width)
-    panel = without_repeats(panel, measured, deterministic)
+        refuse_margin_of_range(endpoint_named(name, *offered), width)
+    nearly = NEARLY_ELSEWHERE if elsewhere else NEARLY
+    panel = without_repeats(panel, measured, deterministic, nearly=nearly)
     names = dict.fromkeys([primary, *secondary, *_companions(measured, predictions)])
     endpoints = (endpoint_named(name, *offered) for name in names)
     analyses = [analyse(panel, one, _positive(predictions, positive, one), deterministic) for one in endpoints]

@@ -1,13 +1,43 @@
-"""A margin is the smallest difference that matters; one as wide as the endpoint's range makes all arms equivalent."""
+"""A margin is the smallest difference that matters; a wide one makes arms equivalent that are not."""
 
 import math
 from collections.abc import Mapping, Sequence
 
 from equipoise.errors import PredictionError
-from equipoise.statistics.kinds import Endpoint
+from equipoise.statistics.kinds import Area, ClassRecall, Endpoint
+
+_GUESSING_AREA = 0.5
+"""The AUC of scores without information; the balanced accuracy of two classes that are guessed."""
 
 
 def refuse_wide_margin(endpoint: Endpoint, margin: float | None) -> None:
+    """Raise PredictionError for a margin that calls arms equivalent of which one is half way to guessing.
+
+    For a plan; results that were planned before keep theirs, if it is not as wide as the range.
+    """
+    refuse_margin_of_range(endpoint, margin)
+    best = endpoint.high if endpoint.higher_is_better else endpoint.low
+    way = abs(best - _guessing(endpoint))
+    if margin is None or not math.isfinite(way) or margin < way / 2:
+        return
+    raise PredictionError(
+        f"the margin {margin:g} of {endpoint.name} is half the way from guessing ({_guessing(endpoint):g}) to perfect "
+        f"({best:g}) or more, so an arm that has lost half of its use would be equivalent; state the smallest "
+        f"difference that matters, below {way / 2:g} (often {way / 25:g} or less)"
+    )
+
+
+def _guessing(endpoint: Endpoint) -> float:
+    """Return the value of an arm that knows nothing, where it does not depend on the cases; else the worst value."""
+    if isinstance(endpoint.kind, Area | ClassRecall):
+        return _GUESSING_AREA
+    specificity = endpoint.name.partition("sensitivity@")[2]
+    if specificity:
+        return 1 - float(specificity)
+    return endpoint.low if endpoint.higher_is_better else endpoint.high
+
+
+def refuse_margin_of_range(endpoint: Endpoint, margin: float | None) -> None:
     """Raise PredictionError for a margin that no difference of the endpoint can exceed, such as 3 for 3 %."""
     width = endpoint.high - endpoint.low
     if margin is None or not math.isfinite(width) or margin < width:

@@ -20,27 +20,32 @@ from equipoise.statistics.panel import Fold, Panel
 from equipoise.statistics.reasons import Reason
 
 Array = NDArray[np.float64]
-NEARLY = 0.07
-"""Root mean square of the differences of ranks, in standard deviations over cases. The nearest two runs trained apart
-in small trials here were 0.14 apart (docs/experiments.md); scores with noise of half a hundredth, or rounded to two
-digits, stay below. Runs that a convex problem, or hardly changed pretrained weights, bring nearer show no spread."""
+NEARLY = 0.02
+"""Root mean square of the differences of ranks, in standard deviations over cases, for runs that a ledger records: they
+are trainings of their own, which convex problems and hardly changed pretrained weights bring near."""
+NEARLY_ELSEWHERE = 0.07
+"""The same for runs that nothing proves. The nearest two runs of networks in small trials here were 0.14 apart
+(docs/experiments.md); scores with noise of half a hundredth, or rounded to two digits, stay below. Honest runs that are
+nearer show hardly any spread, so that to count them as one costs a claim on methods alone."""
 SINGLE_PRECISION = 1e-6  # the same in units of scores: the second file was written with fewer bits
 MOST_DIGITS = 6  # values with more digits were not rounded
 _EXACT = 1e-9  # what arithmetic leaves between equal values
 FEWEST_VALUES = 10  # of a fold, or of rounded values; fewer may agree by chance
 
 
-def without_repeats(panel: Panel, endpoint: Endpoint, deterministic: Collection[str] = ()) -> Panel:
+def without_repeats(
+    panel: Panel, endpoint: Endpoint, deterministic: Collection[str] = (), *, nearly: float = NEARLY
+) -> Panel:
     """Return the panel with one column for each training run; `repeated` and the warnings name runs that are one.
 
     A rule without seeds (`deterministic`) may repeat its only result. The endpoint's own values are compared: its
-    per-case column, the class scores, or the candidates.
+    per-case column, the class scores, or the candidates. nearly: the distance from which runs are one.
     """
     repeated: dict[str, tuple[tuple[int, ...], ...]] = {}
     keep = np.ones(len(panel.arm), dtype=bool)
     for arm in dict.fromkeys(panel.arm):
         columns = panel.columns(arm)
-        groups = [] if arm in deterministic else _groups(panel, endpoint, columns)
+        groups = [] if arm in deterministic else _groups(panel, endpoint, columns, nearly)
         if any(len(group) > 1 for group in groups):
             repeated[arm] = tuple(tuple(panel.seed[c] for c in group) for group in groups)
             keep[[c for group in groups for c in group[1:]]] = False
@@ -100,9 +105,9 @@ class _Values:
         return np.asarray(rankdata(self.values, axis=0))
 
     @cached_property
-    def nearest(self) -> float:
-        """Return the distance of ranks from which another run is one of its own."""
-        return float(NEARLY * np.sqrt(self.ranks.var(axis=0).mean()))
+    def spread(self) -> float:
+        """Return the standard deviation of the ranks over cases."""
+        return float(np.sqrt(self.ranks.var(axis=0).mean()))
 
     @cached_property
     def inner(self) -> NDArray[np.bool_]:
@@ -126,12 +131,12 @@ class _Run:
         return _Values(np.concatenate([fold.values for fold in self.folds]), ranked)
 
 
-def _groups(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64]) -> list[list[int]]:
+def _groups(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64], nearly: float) -> list[list[int]]:
     """Group an arm's columns: each with the first earlier one that it repeats."""
     runs = {int(c): _Run(tuple(_values(fold, endpoint, int(c)) for fold in panel.folds)) for c in columns}
     groups: list[list[int]] = []
     for column, run in runs.items():
-        same = next((group for group in groups if _is_one(runs[group[0]], run)), None)
+        same = next((group for group in groups if _is_one(runs[group[0]], run, nearly)), None)
         if same is None:
             groups.append([column])
         else:
@@ -150,20 +155,20 @@ def _values(fold: Fold, endpoint: Endpoint, run: int) -> _Values:
     return _Values(fold.scores[run], ranked=True)
 
 
-def _is_one(first: _Run, second: _Run) -> bool:
+def _is_one(first: _Run, second: _Run, nearly: float) -> bool:
     """Return whether two runs agree over all folds, or in any fold that is large enough to tell."""
     pairs = [(a, b) for a, b in zip(first.folds, second.folds, strict=True) if _same_rows(a, b)]
-    if any(a.distinct >= FEWEST_VALUES and _alike(a, b) for a, b in pairs):
+    if any(a.distinct >= FEWEST_VALUES and _alike(a, b, nearly) for a, b in pairs):
         return True
     # Candidates whose numbers differ in some fold cannot be paired.
-    return len(pairs) == len(first.folds) and _alike(first.whole, second.whole)
+    return len(pairs) == len(first.folds) and _alike(first.whole, second.whole, nearly)
 
 
 def _same_rows(first: _Values, second: _Values) -> bool:
     return (first.scans is None and second.scans is None) or np.array_equal(first.scans, second.scans)  # type: ignore[arg-type]
 
 
-def _alike(first: _Values, second: _Values) -> bool:
+def _alike(first: _Values, second: _Values, nearly: float) -> bool:
     """Return whether the values of two runs are those of one run."""
     if not (first.usable and second.usable):
         return False
@@ -175,16 +180,16 @@ def _alike(first: _Values, second: _Values) -> bool:
     if first.ranked and np.sqrt(np.mean(apart**2)) < fewer_bits:
         return True
     between = float(np.sqrt(np.mean((first.ranks - second.ranks) ** 2)))
-    return between < first.nearest and _near_between_ends(first, second)
+    return between < nearly * first.spread and _near_between_ends(first, second, nearly)
 
 
-def _near_between_ends(first: _Values, second: _Values) -> bool:
+def _near_between_ends(first: _Values, second: _Values, nearly: float) -> bool:
     """Return whether two runs are near on the cases that tell: those that all runs fail, or solve, are no evidence."""
     inner = (first.inner & second.inner).all(axis=1)
     if inner.sum() < FEWEST_VALUES:
         return True
     before, after = (rankdata(one.values[inner], axis=0) for one in (first, second))
-    return bool(np.sqrt(np.mean((before - after) ** 2)) < NEARLY * np.sqrt(before.var(axis=0).mean()))
+    return bool(np.sqrt(np.mean((before - after) ** 2)) < nearly * np.sqrt(before.var(axis=0).mean()))
 
 
 def _is_rounding(largest: float, digits: int | None) -> bool:

@@ -19,7 +19,7 @@ from equipoise.statistics.judgement import NAN, Interval
 from equipoise.statistics.multiplicity import holm
 from equipoise.statistics.panel import Fold, Panel, align
 from equipoise.statistics.reasons import Reason
-from equipoise.statistics.repeated_runs import without_repeats
+from equipoise.statistics.repeated_runs import NEARLY, NEARLY_ELSEWHERE, without_repeats
 
 Array = NDArray[np.float64]
 NOT_STATED = "not stated"
@@ -94,6 +94,7 @@ def subgroups(
     deterministic: Collection[str] = (),
     arms: Sequence[str] = (),
     custom: Mapping[str, Endpoint] | None = None,
+    elsewhere: bool = False,
 ) -> tuple[Attribute, ...]:
     """Analyse the endpoint by every attribute (name -> case -> value); test each arm and each pair's difference.
 
@@ -101,7 +102,9 @@ def subgroups(
     a value form their own group.
     """
     measured = endpoint_named(endpoint, list(predictions.metrics), predictions.classes, custom)
-    panel = without_repeats(align(predictions, arms=arms), measured, deterministic)
+    panel = without_repeats(
+        align(predictions, arms=arms), measured, deterministic, nearly=NEARLY_ELSEWHERE if elsewhere else NEARLY
+    )
     described = []
     for name, values in attributes.items():
         groups = _groups(panel, values, measured, positive, deterministic)

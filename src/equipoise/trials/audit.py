@@ -104,9 +104,18 @@ def audit(
 
 
 def audit_as_stated(
-    predictions: Any, settings: AuditSettings, out: str | Path | None = None, watch: Watch = silent
+    predictions: Any,
+    settings: AuditSettings,
+    out: str | Path | None = None,
+    watch: Watch = silent,
+    *,
+    as_written: bool = False,
 ) -> dict[str, Any]:
-    """Judge predictions made elsewhere as `audit` does, which describes the arguments."""
+    """Judge predictions made elsewhere as `audit` does, which describes the arguments.
+
+    as_written: return the results with the names that outputs give cases and patients; what a command prints is sent
+    and kept like a file.
+    """
     if out is not None:
         # Checked first: reading thousands of masks for a result that cannot be written would waste hours.
         prove_ours(Path(out), AUDIT)
@@ -115,10 +124,12 @@ def audit_as_stated(
     plan = plan_of(table, collected, settings)
     run = run_of(table, plan, collected, [*plan.chosen, *notes, *plan.notes], settings.images)
     results = results_of(run) | {"assumptions": [*collected.readings, *collected.notes]}
+    if out is None and not as_written:
+        return results
+    shown = (run, results) if settings.ids == PLAIN else hidden(run, results, user_key(), collected)
     if out is not None:
-        shown = (run, results) if settings.ids == PLAIN else hidden(run, results, user_key(), collected)
         _write(Path(out), *shown)
-    return results
+    return shown[1] if as_written else results
 
 
 def _reading(settings: AuditSettings) -> AuditOptions:

@@ -22,10 +22,11 @@ from equipoise.statistics.endpoints import (
     PRIMARY_OF_SCORES,
     SECONDARY_OF_MASKS,
     SECONDARY_OF_SCORES,
+    endpoint_named,
     of_case,
 )
 from equipoise.statistics.failure_values import check_failure_values, parse_failure_values
-from equipoise.statistics.margins import check_margins, parse_margins
+from equipoise.statistics.margins import check_margins, parse_margins, refuse_wide_margin
 from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
 from equipoise.statistics.turned_classes import refuse_turned
 from equipoise.trials.audit_settings import AuditSettings
@@ -63,6 +64,7 @@ def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -
     check_margins(endpoints.get("margins", {}), primary, endpoints["secondary"])
     names = [primary, *endpoints["secondary"]]
     own = _own(table, names)
+    _check_width(table, {primary: settings.margin, **endpoints.get("margins", {})}, own)
     directions.check([name for name in names if _asked(name, table, own)], table.metrics)
     endpoints |= _failure_values(table, endpoints, parse_failure_values(settings.failure_values))
     notes += _statements(settings, endpoints["failure_values"], measured)
@@ -70,6 +72,13 @@ def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -
         refuse_turned(table, settings.positive)
     allowed = {"cases_are_patients": settings.cases_are_patients, "common_cases": settings.common_cases}
     return AuditPlan(endpoints, own, tuple(chosen), tuple(notes), **allowed)
+
+
+def _check_width(table: Predictions, margins: Mapping[str, float | None], own: Collection[str]) -> None:
+    """Refuse margins that make arms equivalent that are not; the ranges of one's own endpoints are known later."""
+    for name, margin in margins.items():
+        if margin is not None and name not in own:
+            refuse_wide_margin(endpoint_named(name, list(table.metrics), table.classes), margin)
 
 
 def _endpoints(

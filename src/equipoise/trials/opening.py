@@ -5,6 +5,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from equipoise.evaluation.predictions import Predictions, read_parquet
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import PREDICTED, TEST_OPENED, Ledger
 from equipoise.runfolder.opened_cases import opened_cases
@@ -38,16 +41,31 @@ def record_opening(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: 
     register(plan, cases, place, ledger, event)
 
 
-def record_predictions(
-    trial: Trial, ledger: Ledger, hashes: Mapping[str, str | None], files: Mapping[str, Any]
-) -> None:
+def record_predictions(trial: Trial, ledger: Ledger, finished: Sequence[Job], event: Mapping[str, Any]) -> None:
     """Record the predictions in the ledger, with earlier runs of this very plan that gave others.
 
-    hashes: SHA-256 of each job's predictions. files: what else the event keeps.
+    event: what the ledger keeps of the predictions.
     """
     identity = plan_identity(by_true_names(read_lock(trial.out), trial.cohort))
-    digest = hashlib.sha256(json.dumps(dict(hashes), sort_keys=True).encode()).hexdigest()
+    names = {case.id: case.true_name or case.id for case in trial.cohort.cases}
+    digest = digest_of({job.name: read_parquet(job.predictions_file) for job in finished}, names)
     run = ledger.events[0].hash
     others = other_results(identity, run, digest)
-    ledger.append(PREDICTED, sha256=dict(hashes), **files, **({"prior_openings": others} if others else {}))
+    ledger.append(PREDICTED, **event, **({"prior_openings": others} if others else {}))
     register_predictions(identity, run, digest, str(trial.protocol.trial.name))
+
+
+def digest_of(predictions: Mapping[str, Predictions], names: Mapping[str, str]) -> str:
+    """Return a hash of the predictions of all jobs, by the true names of cases: pseudonyms differ with the user's key.
+
+    Numbers count to six digits behind the point; another machine may round the next one otherwise.
+    """
+    state = hashlib.sha256()
+    for job, table in sorted(predictions.items()):
+        true = np.array([names.get(case, case) for case in table.case.tolist()])
+        order = np.argsort(true, kind="stable")
+        numbers = [*table.scores.T, *(table.metrics[name] for name in sorted(table.metrics))]
+        state.update(json.dumps([job, true[order].tolist(), table.truth[order].tolist()]).encode())
+        for column in numbers:
+            state.update((np.round(np.asarray(column, dtype=np.float64)[order], 6) + 0.0).tobytes())
+    return state.hexdigest()

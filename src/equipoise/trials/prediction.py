@@ -61,4 +61,4 @@ def predict_test(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, lo
     beside = {name: sha256_of(file) for name, file in lists.items()}
     everything = beside_predictions(trial.out, [job.folder for job in finished])
     kept = {"candidates_sha256": beside} if beside else {}
-    record_predictions(trial, ledger, hashes, {**kept, "files": everything})
+    record_predictions(trial, ledger, finished, {"sha256": hashes, **kept, "files": everything})

@@ -28,7 +28,7 @@ from equipoise.runfolder.read import read_folder
 from equipoise.statistics.adjudication import twin_arms
 from equipoise.statistics.analysis import Analysis, analyse
 from equipoise.statistics.endpoints import PRIMARY_OF_MASKS, PRIMARY_OF_SCORES, Endpoint, endpoint_named, of_case
-from equipoise.statistics.margins import refuse_wide_margin
+from equipoise.statistics.margins import refuse_margin_of_range
 from equipoise.statistics.panel import align
 from equipoise.statistics.power import POWER, SEEDS
 from equipoise.statistics.repeated_runs import without_repeats
@@ -112,7 +112,7 @@ def samplesize(
         raise EquipoiseError(
             "the difference to detect is not known; give the smallest difference that matters (--difference)"
         )
-    refuse_wide_margin(pilot.endpoint, smallest)
+    refuse_margin_of_range(pilot.endpoint, smallest)
     analysis, warnings = _without_copies(pilot)
     size = _size(analysis, smallest, alpha, power, seeds, control)
     text = grant_text(size, pilot.endpoint.label, pilot.endpoint.unit, pilot.name, version("equipoise"))

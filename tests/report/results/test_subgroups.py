@@ -14,6 +14,8 @@ from equipoise.statistics.subgroups import NOT_STATED
 class Folder:
     """As much of a run folder as subgroups read."""
 
+    sources = ()
+
     def __init__(self, cases, subgroups=(), size=None):
         self.cases, self.baselines, self.path = cases, (), Path()
         self.lock = {"cohort": {"size_attribute": size}, "endpoints": {"primary": "auc", "subgroups": list(subgroups)}}

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from equipoise.cohorts.cohort import Cohort
+from equipoise.protocol.look_alikes import skeleton
 
 _LEADING_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
 
@@ -20,7 +21,7 @@ def spelling_key(name: str) -> str:
     >>> spelling_key("P 01") == spelling_key("p1"), spelling_key("p10") == spelling_key("p1")
     (True, False)
     """
-    plain = unicodedata.normalize("NFKC", _looks(name)).casefold()
+    plain = skeleton(name).casefold()
     return _LEADING_ZEROS.sub("", "".join(plain.split()))
 
 
@@ -49,9 +50,7 @@ def spelling_note(spellings: dict[str, str]) -> str:
 
 def _looks(name: str) -> str:
     """Return a name without differences of Unicode that nobody sees."""
-    # Format characters, as the blank of no width, are no blanks to `split`.
-    seen = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
-    return unicodedata.normalize("NFC", seen)
+    return unicodedata.normalize("NFC", skeleton(name))
 
 
 def with_one_spelling(cohort: Cohort) -> Cohort:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.reading import stem
 from equipoise.evaluation.predictions import Predictions
+from equipoise.protocol.look_alikes import skeleton
 
 
 def plain(name: str) -> str:
@@ -15,7 +16,7 @@ def plain(name: str) -> str:
     ('case7', 'case7', '7')
     """
     # Programs that take ids for numbers write 88699.0.
-    name = re.sub(r"^(\d+)\.0+$", r"\1", name.strip())
+    name = re.sub(r"^(\d+)\.0+$", r"\1", skeleton(name).strip())
     # Between two digits a separator tells numbers apart: 1-23 and 12-3 are two names.
     text = re.sub(r"(?<!\d)[\s_\-]+|[\s_\-]+(?!\d)", "", stem(name.strip()).lower())
     return re.sub(r"\d+", lambda digits: str(int(digits[0])), text)
@@ -51,7 +52,7 @@ def alike_arms(table: Predictions) -> None:
         if other != arm:
             raise PredictionError(
                 f"the arms {other!r} and {arm!r} look alike but differ; use one name for an arm in all rows, or give "
-                "two arms names that differ by more than capitals, blanks and zeros"
+                "two arms names that differ by more than capitals, blanks, zeros and letters of other scripts"
             )
 
 

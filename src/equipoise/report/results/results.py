@@ -218,6 +218,7 @@ def _judge(run: RunFolder, test: Predictions, look: int | None = None, **options
         looks=tuple(plan.get("looks") or ()),
         shared_seeds=bool(run.lock.get("shared_seeds")),
         networks=bool(run.lock.get("networks")),
+        elsewhere=bool(run.sources),
         patients_known=run.lock["cohort"].get("patients_known", True) or run.lock["cohort"].get("patients_guessed"),
         below_chance=bool(plan.get("below_chance")),
         growing=plan.get("growing"),

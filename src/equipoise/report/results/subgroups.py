@@ -38,6 +38,7 @@ def subgroup_results(run: RunFolder, test: Predictions, positive: int | None) ->
         deterministic=rules,
         arms=names,
         custom=own_endpoints(run.lock, run.path, arms.metrics),
+        elsewhere=bool(run.sources),
     )
     return [_plain(attribute) for attribute in analysed]
 
