@@ -238,16 +238,9 @@ def _ledger(arguments: argparse.Namespace) -> int:
 
 
 def _say_results(arguments: argparse.Namespace, results: dict[str, Any], folder: Path) -> None:
-    from equipoise.report.text.display_names import names_in
-    from equipoise.report.text.verdicts import answers
+    from equipoise.report.text.terminal import sentences_of
 
-    sentences = [verdict.answer for verdict in answers(results, names_in(results))]
-    # First, as on the page: a verdict is read before what follows it.
-    first = [f"Exploratory: {'; '.join(results['exploratory_reasons'])}."] if results["exploratory_reasons"] else []
-    first += [f"Reuse of test cases, as the protocol states: {results['reuse']}"] if results.get("reuse") else []
-    first += results.get("perfect") or []
-    text = "\n".join([*first, *sentences, f"report: {folder / REPORT}"])
-    _say(arguments, results, text)
+    _say(arguments, results, "\n".join([*sentences_of(results), f"report: {folder / REPORT}"]))
 
 
 def _say(arguments: argparse.Namespace, value: object, text: str) -> None:
