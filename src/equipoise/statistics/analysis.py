@@ -181,7 +181,7 @@ def _fault(panel: Panel, endpoint: Endpoint, arm: str) -> Reason | None:
                     "bad_value",
                     fault=fault,
                     arm=arm,
-                    seed=panel.seed[columns[c]],
+                    seed=panel.seed[columns[c]] if len(columns) > 1 else None,
                     column=column,
                     case=str(fold.case[k]),
                     rows=int(bad.any(axis=2).sum()),

@@ -19,9 +19,13 @@ FEW = 0.1
 """Largest share of rows that can be called wrong by what all others are."""
 FEWEST = 4
 """Other rows that are needed for that."""
-FAR = 3.0
+FAR = 5.0
 """A percentage below one so many times smaller than the next one may be a fraction."""
 _FEW_FRACTIONS = 0.05
+_NO_LOGIT = 30
+"""A score above it, in a column that was not said to hold percentages, is a percentage and no logit."""
+_TELLING = 5
+"""Percentages from 1 to 10 that tell a fixed number of decimals from a fixed number of digits."""
 _NOWHERE = RowNumbers(np.zeros(0, np.int64))
 
 
@@ -53,7 +57,9 @@ def outside(scores: Array, whole: float, most: float = FEW) -> NDArray[np.int64]
     rest = scores[known & ~out]
     if not out.any() or len(rest) < FEWEST or out.sum() > max(1, most * known.sum()):
         return np.zeros(0, np.int64)
-    alike = whole == 1 or bool(rest.max() > 1 and (rest > 1).mean() > 0.5)
+    # Logits may all but one be positive, and few are as large as percentages are; where those were stated, most decide.
+    large = 1 if most > FEW else _NO_LOGIT
+    alike = whole == 1 or bool(rest.max() > large and (rest > 1).mean() > 0.5)
     return np.flatnonzero(out) if alike else np.zeros(0, np.int64)
 
 
@@ -85,6 +91,8 @@ def fractions(scores: Array, place: Place, cells: NDArray[Any]) -> list[str]:
     next_one = scores[high].min()
     if len(low) > max(1, _FEW_FRACTIONS * known.sum()) or next_one < FAR * scores[low].max():
         return []
+    if max(_decimals(cells[int(k)]) for k in low) < 2:  # 0.6 would be 60 %, in a column without whole numbers
+        return []
     index = int(low[0])
     first = f"{_cell(cells[index])} {place.of(index)}"
     more = f" ({len(low)} such scores)" if len(low) > 1 else ""
@@ -100,13 +108,16 @@ def _refuse_by_decimals(
 ) -> None:
     """Raise PredictionError for a score below one with two decimals more than any other, where these have few.
 
-    Programs that round to three digits write 62.9 and 0.629: then percentages from 1 to 10 have two decimals.
+    Programs that round to three digits write 62.9, 6.29 and 0.629: that the percentages from 1 to 10 have no more
+    decimals than those above shows that the decimals are fixed.
     """
     decimals = {int(k): _decimals(cells[k]) for k in (*low, *high)}
-    usual = max(decimals[int(k)] for k in high)
-    small = [int(k) for k in high if scores[k] < 10]
+    small, large = ([decimals[int(k)] for k in high if (scores[k] < 10) == below] for below in (True, False))
+    if len(small) < _TELLING or not large or max(small) > max(large):
+        return
+    usual = max(large)
     odd = [int(k) for k in low if decimals[int(k)] >= usual + 2]
-    if not odd or len(odd) > FEW * len(decimals) or not small:
+    if not odd or len(odd) > FEW * len(decimals):
         return
     index = odd[0]
     more = f" ({len(odd)} such scores)" if len(odd) > 1 else ""

@@ -48,7 +48,7 @@ def uncertain_interval(events: int, endpoint: str) -> str:
 def bad_value(
     fault: str,
     arm: str,
-    seed: int,
+    seed: int | None,
     column: str | None,
     case: str,
     rows: int,
@@ -56,14 +56,15 @@ def bad_value(
     low: float,
     high: float,
 ) -> str:
-    """Describe the first value that cannot be used."""
+    """Describe the first value that cannot be used; seed: of its run, None where the arm has one run."""
     what = {
         "no_number": "is not a number",
         "out_of_range": f"lies outside {low:g} to {high:g}, the range of {endpoint}",
         "no_probability": "lies outside 0 to 1, so it is not a probability",
     }[fault]
+    run = "" if seed is None else f", seed {seed}"
     return (
-        f"{arm}, seed {seed}: {column or 'a score'} of case {case!r} {what} ({rows} such rows); {endpoint} needs a "
+        f"{arm}{run}: {column or 'a score'} of case {case!r} {what} ({rows} such rows); {endpoint} needs a "
         "valid value for every case."
     )
 
