@@ -93,3 +93,13 @@ def test_certainty_and_zero_are_survived() -> None:
 def test_no_validation_is_refused() -> None:
     with pytest.raises(PredictionError, match="needs validation predictions"):
         temperature(np.empty((0, 2)), np.empty(0, dtype=int))
+
+
+def test_chances_that_are_drawn_in_parts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = np.random.default_rng(0)
+    probability = stream.random(300)
+    positive = stream.random(300) < probability
+    whole = calibration_error(probability, positive, np.random.default_rng(1))
+    monkeypatch.setattr("equipoise.evaluation.calibration._TOGETHER", 300 * 7)
+    parts = calibration_error(probability, positive, np.random.default_rng(1))
+    assert (parts.estimate, parts.by_chance) == pytest.approx((whole.estimate, whole.by_chance))

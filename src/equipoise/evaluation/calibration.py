@@ -10,6 +10,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.classification import Rate, clustered_rate
 
 _TINY = 1e-12
+_TOGETHER = 1 << 24  # numbers that are drawn at once
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,15 @@ def calibration_error(
     _check(probability)
     member = _member(probability, n_bins)
     indicator = (member[:, None] == np.arange(n_bins)).astype(np.float64)
-    outcomes = (generator.random((draws, probability.size)) < probability).astype(np.float64)
-    # One product with the bins' indicator for all draws together: a loop over bins and draws takes far longer.
-    by_chance = np.abs((outcomes - probability) @ indicator).sum(axis=1) / probability.size
+    # One product with the bins' indicator for many draws together: a loop over bins and draws takes far longer. All
+    # draws of 700,000 cases would take 11 GB.
+    together = max(1, _TOGETHER // max(1, probability.size))
+    errors = []
+    for start in range(0, draws, together):
+        chance = generator.random((min(together, draws - start), probability.size))
+        outcomes = (chance < probability).astype(np.float64)
+        errors.append(np.abs((outcomes - probability) @ indicator).sum(axis=1) / probability.size)
+    by_chance = np.concatenate(errors)
     estimate = np.abs((positive - probability) @ indicator).sum() / probability.size
     return CalibrationError(float(estimate), float(by_chance.mean()), float(np.percentile(by_chance, 95)))
 
