@@ -260,8 +260,15 @@ def _subgroups(results: Results, cite: Cite) -> str:
 
 def _exploratory(results: Results) -> str:
     """State that the results confirm nothing, and why: a paper that omits it would claim more than the trial."""
-    unproven = "nothing proves that the analysis was fixed before anybody saw results"
-    reasons = [unproven if one == audit.WHY else one for one in results.get("exploratory_reasons") or ()]
+    reasons = [one for one in results.get("exploratory_reasons") or () if one != audit.WHY]
+    if audit.WHY in (
+        results.get("exploratory_reasons") or ()
+    ):  # the authors know when they chose; the program does not
+        unproven = (
+            "Nothing proves that the analysis was fixed before anybody saw results; if it was not, the results are "
+            "exploratory."
+        )
+        return " ".join([unproven, *(f"{one[0].upper()}{one[1:]}." for one in reasons)])
     return f"The results are exploratory and not confirmatory: {'; '.join(reasons)}." if reasons else ""
 
 
