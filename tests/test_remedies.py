@@ -76,7 +76,7 @@ def keys_of(section: str) -> set[str]:
     """What a protocol may say in a section."""
     if section == "cohort":
         parameters = (set(inspect.signature(getattr(sources, name)).parameters) for name in sources.__all__)
-        return {"source", "path", "task"}.union(*parameters)
+        return {"source", "path", "task", "ids"}.union(*parameters)
     if section == "preprocessing":
         return {"scale", "crop", "resample", "size", "smooth_labels"}
     if section == "augmentation":
