@@ -39,6 +39,6 @@ def test_a_pasted_paragraph_and_the_checklists_say_that_the_results_are_explorat
         f"The results are exploratory and not confirmatory: {REASON}."
     )
     audited = _exploratory({"exploratory_reasons": [WHY, "its record could not be verified"]})
-    assert audited.endswith("before anybody saw results; its record could not be verified.")
+    assert audited.endswith("if it was not, the results are exploratory. Its record could not be verified.")
     assert of_checklists({"exploratory_reasons": [REASON]}).endswith(f"exploratory, because {REASON}")
     assert _exploratory({"exploratory_reasons": []}) == of_checklists({}) == ""
