@@ -103,7 +103,8 @@ def test_a_trainer_that_fails_is_a_row_of_the_results(trial):
     _, results = trial
     (failure,) = results["failures"]
     assert failure["arm"] == "broken"
-    assert failure["reason"] == "nnU-Net failed: ValueError: the loss of its author is broken"
+    # The cases have pseudonyms, and what a trainer of one's own says may name patients.
+    assert failure["reason"].startswith("nnU-Net failed: ValueError (its text may name patients")
 
 
 def test_an_arm_of_nnunet_is_not_exported_and_the_sentence_says_what_to_use(trial, tmp_path):
