@@ -279,6 +279,23 @@ TAMPERINGS: dict[str, tuple[Edit, str, set[str]]] = {
     "locked after the fact": (
         then_rehash(in_json("lock.json", lambda lock: lock.update(locked_at=LATER))), "after the first event", NOBODY
     ),
+    "a job laid beside those of the plan": (
+        lambda run: shutil.copytree(run / "jobs" / "unet" / "0-0", run / "jobs" / "unet" / "0-9"),
+        "holds unet/0-9, which the plan has not",
+        NOBODY,
+    ),
+    "an event of no known kind": (
+        in_events(lambda events: events.append({**events[-1], "kind": "blessed"})),
+        "'blessed', which this version",
+        NOBODY,
+    ),
+    "a key that stands twice": (
+        lambda run: (run / "ledger.jsonl").write_text(
+            (run / "ledger.jsonl").read_text().replace('{"data"', '{"kind": "blessed", "data"', 1)
+        ),
+        "a key stands twice",
+        BOTH,
+    ),
     "a lock of another protocol": (
         in_json("lock.json", lambda lock: lock.update(protocol_sha256="0" * 64)), "another protocol", NOBODY
     ),

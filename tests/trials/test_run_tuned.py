@@ -120,7 +120,7 @@ def test_untuned_twins_stand_beside_the_tuned_arms(finished):
     }
     page = (folder / "report.html").read_text()
     assert "Tuning, on equal budgets" in page
-    assert "3 draws of 1 epochs" in page
+    assert "3 draws of 1 epoch" in page
     assert "adam-untuned" in page
     for name in ("tuning-best", "tuning-ranks", "tuning-curves"):
         assert (folder / "figures" / f"{name}.svg").is_file()

@@ -9,6 +9,7 @@ from typing import Any
 from equipoise.runfolder.ledger import (
     FAILED,
     FINISHED,
+    KINDS,
     LOCKED,
     PREDICTED,
     RESTARTED,
@@ -106,6 +107,8 @@ def order_problems(events: Sequence[Event], lock: Mapping[str, Any]) -> Iterator
             yield from _opening(event, state, lock, strict)
         elif event.kind == PREDICTED and not state.opened:
             yield "predictions were recorded before the test set was opened"
+        elif event.kind not in KINDS:
+            yield f"event {event.number} is of the kind {event.kind!r}, which this version does not know"
 
 
 def _begin(event: Event, state: _State, lock: Mapping[str, Any]) -> Iterator[str]:

@@ -25,6 +25,9 @@ TEST_OPENED = "test opened"
 PREDICTED = "predicted"
 LOOKED = "looked"
 EXPLAINED = "explained"
+KINDS = (
+    LOCKED, STARTED, RESTARTED, FINISHED, FAILED, SETTLED, TUNED, TEST_OPENED, PREDICTED, LOOKED, EXPLAINED,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -140,9 +143,17 @@ def _text(path: Path, content: bytes) -> str:
         raise LedgerError(f"{path} is not text ({error}); restore the original file") from error
 
 
+def _of_single_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object; of a key that stands twice readers see one value, and a forger could show another one."""
+    single = dict(pairs)
+    if len(single) < len(pairs):
+        raise ValueError("a key stands twice")
+    return single
+
+
 def _parse(path: Path, number: int, line: str) -> Event:
     try:
-        event = Event(**json.loads(line))
+        event = Event(**json.loads(line, object_pairs_hook=_of_single_keys))
     except (ValueError, TypeError, RecursionError) as error:
         raise LedgerError(
             f"{path} line {number + 1} is not a ledger event ({error}); restore the original file"

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 from equipoise.runfolder.chronology import clock_problems, ends, order_problems, planned_jobs, record_of
 from equipoise.runfolder.evidence import MAPS, RECORD_OF_FILES, RECORD_OF_MAPS, WEIGHTS_FILE, sha256_of
 from equipoise.runfolder.ledger import EXPLAINED, FINISHED, LOCKED, PREDICTED, TEST_OPENED, Event, Ledger
-from equipoise.runfolder.paths import BASELINES, CANDIDATES, CASES, DONE, JOBS, LEDGER, LOCK, PREDICTIONS, job_file
+from equipoise.runfolder.paths import (
+    BASELINES,
+    CANDIDATES,
+    CASES,
+    DONE,
+    DRAWS,
+    JOBS,
+    LEDGER,
+    LOCK,
+    PREDICTIONS,
+    job_file,
+)
 from equipoise.runfolder.plan import plan_differences
 
 if TYPE_CHECKING:
@@ -44,8 +55,19 @@ def recorded_and_present(
         *_of_ends(path, lock, events, jobs),
         *_of_predictions(path, events, jobs, rules),
         *_of_maps(path, events),
+        *_unplanned(path, lock),
         *([] if _opened(events) else _unrecorded(jobs, rules, everyone)),
     ]
+
+
+def _unplanned(path: Path, lock: Mapping[str, Any]) -> Iterator[Contradiction]:
+    """Name folders of jobs that the plan has not: somebody laid them there, and a reader may take them for runs."""
+    planned = set(planned_jobs(lock)) | {f"{job['arm']}/{DRAWS}" for job in lock["jobs"]}
+    present = (f"{folder.parent.name}/{folder.name}" for folder in sorted((path / JOBS).glob("*/*")) if folder.is_dir())
+    others = [name for name in present if name not in planned]
+    if others:
+        shown = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+        yield Contradiction(f"{JOBS} holds {shown}, which the plan has not")
 
 
 def _opened(events: Sequence[Event]) -> bool:
