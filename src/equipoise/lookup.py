@@ -264,7 +264,8 @@ def _own_names(module: ModuleType) -> list[str]:
     own = [
         name
         for name, value in public.items()
-        if callable(value) and getattr(value, "__module__", "") == module.__name__
+        if not isinstance(value, ModuleType)
+        and (not callable(value) or getattr(value, "__module__", "") == module.__name__)
     ]
     return own or [name for name, value in public.items() if not isinstance(value, ModuleType)]
 

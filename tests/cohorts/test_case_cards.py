@@ -283,7 +283,7 @@ def test_the_test_set_is_not_read_for_training(pictures, reads):
     check(pictures / "p.toml")
     reads.clear()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("equipoise.trials.run._predict", lambda *_: (_ for _ in ()).throw(CohortError("not opened")))
+        patch.setattr("equipoise.trials.run.predict_test", lambda *_: (_ for _ in ()).throw(CohortError("not opened")))
         with pytest.raises(CohortError, match="not opened"):
             equipoise.run(pictures / "p.toml", pictures / "run")
     test = set(json.loads((pictures / "run" / "lock.json").read_text())["split"]["folds"][0]["test"])

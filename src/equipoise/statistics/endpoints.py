@@ -370,4 +370,5 @@ def _at_specificity(name: str) -> Endpoint | None:
         return None
     specificity = float(match.group(1))
     display = f"{SENSITIVITY.display} at {100 * specificity:.0f} % {SPECIFICITY.display}"
-    return replace(AT_SPECIFICITY, name=name, display=display, compute=influence.at_specificity(specificity))
+    compute = influence.at_specificity(specificity)
+    return replace(AT_SPECIFICITY, name=name, display=display, compute=compute, guessed=1 - specificity)

@@ -259,7 +259,8 @@ class Endpoint:
     nothing. share_of, share_below: the
     share of cases in which the metric of that stem is smaller. direction_known: False where the better direction is
     unknown. distance_from_zero: values have a sign, and a case counts by their size.
-    chance: "prevalence" where that is the value of guessing. references: keys of `report.text.references`, of its
+    chance: "prevalence" where that is the value of guessing; guessed: that value, where it is a number of the
+    endpoint itself. references: keys of `report.text.references`, of its
     estimator. rules: codes of sentences for the methods paragraph. curve: the figure that shows its values.
     in_contrast: shown with the primary endpoint where a split by case is contrasted with that by patient.
     decimals: digits in a table of cases (None: not shown there), under the heading `short`.
@@ -291,6 +292,7 @@ class Endpoint:
     direction_known: bool = True
     distance_from_zero: bool = False
     chance: str = ""
+    guessed: float | None = None
     references: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
     curve: str = ""

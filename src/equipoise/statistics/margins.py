@@ -31,9 +31,8 @@ def _guessing(endpoint: Endpoint) -> float:
     """Return the value of an arm that knows nothing, where it does not depend on the cases; else the worst value."""
     if isinstance(endpoint.kind, Area | ClassRecall):
         return _GUESSING_AREA
-    specificity = endpoint.name.partition("sensitivity@")[2]
-    if specificity:
-        return 1 - float(specificity)
+    if endpoint.guessed is not None:
+        return endpoint.guessed
     return endpoint.low if endpoint.higher_is_better else endpoint.high
 
 

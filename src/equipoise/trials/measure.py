@@ -9,7 +9,7 @@ import numpy as np
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.splits.split import Fold
 from equipoise.engines import local
-from equipoise.engines.jobs import Engine
+from equipoise.engines.jobs import OUT_OF_MEMORY, Engine
 from equipoise.errors import EquipoiseError
 from equipoise.progress import Watch, silent, under_way
 from equipoise.protocol import Protocol
@@ -41,7 +41,11 @@ def forecasts_of(trial: Trial, workers: Engine, watch: Watch = silent) -> list[F
         rehearse(trial, workers, record)
     forecasts, failures = _timed(trial, workers, watch)
     if failures:
-        raise EquipoiseError(f"the cost of an arm cannot be predicted ({failures[0]}); give the machine more memory")
+        scarce = failures[0].kind in (local.DIED, local.KILLED, OUT_OF_MEMORY)
+        remedy = (
+            "give the machine more memory" if scarce else "correct what it names; --debug shows where it comes from"
+        )
+        raise EquipoiseError(f"the cost of an arm cannot be predicted ({failures[0]}); {remedy}")
     return forecasts
 
 

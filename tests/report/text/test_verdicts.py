@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from equipoise.report.text import audit
 from equipoise.report.text.verdicts import answers, pair_sentence
 
 NAMES = {"a": "DenseNet", "b": "U-Net", "c": "DeepLab", "size-rule": "diameter rule"}
@@ -154,3 +155,19 @@ def test_an_undecided_arm_is_named_beside_one_that_is_worse_than_the_rule() -> N
     rule = answers(_results(_three(*["not_enough_data"] * 3), against), NAMES | {"c": "Third"})[1].answer
     assert rule.startswith("DenseNet is worse than the diameter rule; U-Net is better than it; not shown to be better:")
     assert "Third" in rule
+
+
+def test_a_difference_that_the_guard_withholds_is_not_called_chance() -> None:
+    pair = {"a": "A", "b": "B", "verdict": "not_enough_data", "about": "networks", "withheld": "a_better"}
+    advice = {"arm": None, "tied_with": ["A", "B"], "reason": "tied"}
+    arms = [{"name": name, "endpoints": {"dice": {"estimate": 0.9}}} for name in "AB"]
+    results = {
+        "recommendation": {"accuracy": advice},
+        "arms": arms,
+        "endpoints": {"primary": "dice"},
+        "comparisons": [pair],
+    }
+    answer = audit.use(results, {"A": "A", "B": "B"})
+    assert "could undo what the tests alone find" in answer
+    assert "chance" not in answer
+    assert "chance" in audit.use(results | {"comparisons": [pair | {"withheld": None}]}, {"A": "A", "B": "B"})

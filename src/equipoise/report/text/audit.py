@@ -40,6 +40,8 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
             which = "Of these trained networks, any" if _of_networks(results) else "Any"
             return f"{which} of {listed(tied)}; take the cheapest. {advice['reason']}"
         undecided = f"no difference between {listed(tied)} is distinguishable from chance"
+        if any(pair.get("withheld") for pair in _among(results, advice["tied_with"])):
+            undecided = "failures that nobody saw could undo what the tests alone find"
         if _of_networks(results) and _none_decided(results, advice["tied_with"]):
             return (
                 f"These predictions do not decide: {undecided}. This does not show that these trained networks are "
@@ -55,8 +57,12 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
 
 def _none_decided(results: Entry, arms: Sequence[str]) -> bool:
     """Whether no comparison among these arms has a verdict for lack of data."""
-    pairs = [pair for pair in results["comparisons"] if {pair["a"], pair["b"]} <= set(arms)]
+    pairs = _among(results, arms)
     return bool(pairs) and all(pair["verdict"] == "not_enough_data" for pair in pairs)
+
+
+def _among(results: Entry, arms: Sequence[str]) -> list[Entry]:
+    return [pair for pair in results["comparisons"] if {pair["a"], pair["b"]} <= set(arms)]
 
 
 def _of_networks(results: Entry) -> bool:

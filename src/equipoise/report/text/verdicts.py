@@ -129,7 +129,9 @@ def _undecided(
     if not decided:
         judged = sum(pair["verdict"] not in UNJUDGED for pair in pairs)
         text = "no difference is distinguishable from chance"
-        if judged > 1:
+        if any(pair.get("withheld") for pair in pairs):
+            text = "failures that nobody saw could undo every difference that the tests alone find"
+        elif judged > 1:
             text = f"none of the {judged} differences is distinguishable from chance"
         if equal:
             text = f"{equal} of {judged} pairs are equivalent and the others are undecided"

@@ -126,11 +126,13 @@ class Samples:
         return not isinstance(self.images, Ragged)
 
     def head(self, n: int) -> "Samples":
-        """Return the first n cases."""
+        """Return the first n cases, all where there are fewer."""
 
         def first(arrays: Arrays) -> Arrays:
             """Return the arrays of the first n cases."""
-            return Ragged.of([arrays[i] for i in range(n)]) if isinstance(arrays, Ragged) else arrays[:n]
+            return (
+                Ragged.of([arrays[i] for i in range(min(n, len(arrays)))]) if isinstance(arrays, Ragged) else arrays[:n]
+            )
 
         truths = None if self.truths is None else first(self.truths)
         return Samples(
