@@ -171,3 +171,17 @@ def test_a_difference_that_the_guard_withholds_is_not_called_chance() -> None:
     assert "could undo what the tests alone find" in answer
     assert "chance" not in answer
     assert "chance" in audit.use(results | {"comparisons": [pair | {"withheld": None}]}, {"A": "A", "B": "B"})
+
+
+def test_many_winners_are_counted_in_the_first_answer_and_the_unbeaten_named() -> None:
+    letters = "abcdef"
+    names = {one: one.upper() for one in letters}
+    pairs = [
+        _pair(a, b, "not_enough_data" if {a, b} == {"e", "f"} else "b_better")
+        for place, a in enumerate(letters)
+        for b in letters[place + 1 :]
+    ]
+    answer = answers(_results(pairs, [], None), names)[0].answer
+    assert (
+        answer == "No single arm is best: no arm was shown to be better than E and F; 14 of 15 differences were shown."
+    )

@@ -37,6 +37,10 @@ class Answer:
     detail: str = ""
 
 
+_MOST_TOLD = 3
+"""Arms that are better than others, and are named one by one in the first answer."""
+
+
 def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
     """Return the first answers of the page: the best arm, the trivial rule, the recommendation."""
     label = label_of(results, results["endpoints"]["primary"])
@@ -142,6 +146,12 @@ def _undecided(
         return Answer(question, f"No arm can be called best with these {plural(patients, 'patient')}: {text}.", detail)
     verdicts = "; ".join(f"{winner} is better than {losers}" for winner, losers in decided)
     shown = sum(len(losers) for losers in won.values())
+    if len(decided) > _MOST_TOLD:  # a sentence of ten winners is read by nobody; the table has them all
+        lost = {one for losers in won.values() for one in losers}
+        arms = dict.fromkeys(pair[side] for pair in pairs for side in ("a", "b"))
+        unbeaten = listed([names[arm] for arm in arms if arm not in lost])
+        text = f"No single arm is best: no arm was shown to be better than {unbeaten}"
+        return Answer(question, f"{text}; {shown} of {len(pairs)} differences were shown.", detail)
     return Answer(
         question,
         f"No single arm is best, but {verdicts}.",
