@@ -47,8 +47,14 @@ class OpenedCases:
         return [*self.pixels, *self.views]
 
 
-def opened_cases(cohort: Cohort, folds: Iterable[Fold], cards: Sequence[CaseCard] | None = None) -> OpenedCases:
-    """Return the test cases of all folds, and what each trains on; cards: of the cohort, where its images were read."""
+def opened_cases(
+    cohort: Cohort, folds: Iterable[Fold], cards: Sequence[CaseCard] | None = None, *, with_training: bool = True
+) -> OpenedCases:
+    """Return the test cases of all folds, and what each trains on.
+
+    cards: of the cohort, where its images were read. with_training: False leaves out what each trains on, which of many
+    cases takes nine tenths of the time.
+    """
     folds = list(folds)
     files = [json.dumps(sorted(case.sha256.values())) for case in cohort.cases]
     # One table of pixels may hold all cases; their names tell them apart then.
@@ -56,13 +62,12 @@ def opened_cases(cohort: Cohort, folds: Iterable[Fold], cards: Sequence[CaseCard
 
     def of(indices: Iterable[int]) -> OpenedCases:
         chosen = sorted({int(index) for index in indices})
-        pixels = ("" if cards is None else _pixels(cards[index]) for index in chosen)
-        views = ("" if cards is None else _view(cards[index]) for index in chosen)
         known = tuple(_files(cohort, chosen, cards, files, shared))
-        return OpenedCases(known, tuple(pixels), views=tuple(views))
+        hashes = [("", "") if cards is None else _pixels(cards[index]) for index in chosen]
+        return OpenedCases(known, tuple(pixels for pixels, _ in hashes), views=tuple(view for _, view in hashes))
 
     digests = [] if cards is None else sorted(card.digest for card in cards)
-    trained = tuple(of([*fold.train, *fold.validation]) for fold in folds)
+    trained = tuple(of([*fold.train, *fold.validation]) for fold in folds) if with_training else ()
     images = _short(b"".join(digests)) if digests else ""
     return replace(of(index for fold in folds for index in fold.test), images=images, trained=trained)
 
@@ -85,13 +90,12 @@ def _files(
     return [_short(text.encode("utf-8", "surrogatepass")) for text in texts]
 
 
-def _pixels(card: CaseCard) -> str:
+def _pixels(card: CaseCard) -> tuple[str, str]:
+    """Return the hash of a case's pixels, and that of its view; both empty for a plain shape."""
     # The rule of the search for leaks: different patients may share a plain shape.
-    return _short(card.digest) if detail_of(card) >= EQUAL_BYTES else ""
-
-
-def _view(card: CaseCard) -> str:
-    return _short(card.identity.encode()) if card.identity and detail_of(card) >= EQUAL_BYTES else ""
+    if detail_of(card) < EQUAL_BYTES:
+        return "", ""
+    return _short(card.digest), _short(card.identity.encode()) if card.identity else ""
 
 
 def _short(content: bytes) -> str:

@@ -20,7 +20,9 @@ def earlier_looks(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold], car
     """
     plan = by_true_names(describe(protocol, cohort, folds), cohort)
     nowhere = Place(Path(), None, None)
-    rows = tuple(prior_openings(plan, opened_cases(cohort, folds, cards.all()), nowhere, planned=True))
+    rows = tuple(
+        prior_openings(plan, opened_cases(cohort, folds, cards.all(), with_training=False), nowhere, planned=True)
+    )
     reasons = cautions_of_openings(plan, rows)
     if not reasons:
         return []
