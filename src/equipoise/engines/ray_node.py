@@ -77,6 +77,7 @@ def _follow_the_daemon() -> None:
     daemon = os.getppid()
 
     def follow() -> None:
+        """Wait for the end of the daemon, then end this process."""
         while os.getppid() == daemon:
             time.sleep(DAEMON_SECONDS)
         for worker in _WORKERS.values():

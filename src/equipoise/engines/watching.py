@@ -22,6 +22,20 @@ class _Seen:
     since: float
     told_after: float = 0.0
 
+    def standstill(self, now: float, limit: float | None, told: Callable[[float], str], without: str) -> str | None:
+        """Return why the job is to be ended; where it is not, remark on it now and then.
+
+        limit: minutes; None to wait for ever. told: the remark, from the seconds that it stands still. without: what
+        did not come.
+        """
+        still = now - self.since
+        if limit is not None and still > limit * 60:
+            return f"its worker was stopped after {still / 60:.1f} minutes without {without} (--stall-minutes)"
+        if still > self.told_after:
+            remark(told(still))
+            self.told_after = 4 * still  # told again, but ever more rarely
+        return None
+
 
 class Watching:
     """Reports the progress of jobs, remarks on those that stand still, and says which of them to end.
@@ -79,14 +93,10 @@ class Watching:
             self._epochs[job.name] = epochs
             self._running[job.name] = _Seen(epochs, now, self._patience(job))
             return None
-        still = now - seen.since
-        if self._limit is not None and still > self._limit * 60:
+        why = seen.standstill(now, self._limit, lambda still: _sentence(job, epochs, still), "a new epoch")
+        if why is not None:
             del self._running[job.name]
-            return f"its worker was stopped after {still / 60:.1f} minutes without a new epoch (--stall-minutes)"
-        if still > seen.told_after:
-            remark(_sentence(job, epochs, still))
-            seen.told_after = 4 * still  # told again, but ever more rarely
-        return None
+        return why
 
     def _patience(self, job: Job) -> float:
         """Return the seconds without a new epoch after which it is told."""
@@ -129,15 +139,10 @@ class WatchingPredictions:
         if known is None or known[0] != beat:
             self._running[job.name] = beat, _Seen(0, now, UNKNOWN_SECONDS)
             return None
-        seen = known[1]
-        still = now - seen.since
-        if self._limit is not None and still > self._limit * 60:
+        why = known[1].standstill(now, self._limit, lambda still: _silence(job, still), "an answer")
+        if why is not None:
             del self._running[job.name]
-            return f"its worker was stopped after {still / 60:.1f} minutes without an answer (--stall-minutes)"
-        if still > seen.told_after:
-            remark(f"job {job.name} predicts and has answered nothing for {still / 60:.1f} minutes; {_remedy(job)}")
-            seen.told_after = 4 * still
-        return None
+        return why
 
 
 def _sentence(job: Job, epochs: int, still: float) -> str:
@@ -145,6 +150,10 @@ def _sentence(job: Job, epochs: int, still: float) -> str:
         f"job {job.name} has had no new epoch for {still / 60:.1f} minutes, after {epochs} of {job.training.epochs}; "
         f"{_remedy(job)}"
     )
+
+
+def _silence(job: Job, still: float) -> str:
+    return f"job {job.name} predicts and has answered nothing for {still / 60:.1f} minutes; {_remedy(job)}"
 
 
 def _remedy(job: Job) -> str:

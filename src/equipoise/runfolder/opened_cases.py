@@ -61,6 +61,7 @@ def opened_cases(
     shared = Counter(files)
 
     def of(indices: Iterable[int]) -> OpenedCases:
+        """Return these cases of the cohort, each once."""
         chosen = sorted({int(index) for index in indices})
         known = tuple(_files(cohort, chosen, cards, files, shared))
         hashes = [("", "") if cards is None else _pixels(cards[index]) for index in chosen]

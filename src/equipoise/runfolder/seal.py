@@ -42,6 +42,7 @@ def unsealed(folder: Path) -> list[str]:
 
 def _hashes(folder: Path, key: bytes) -> dict[str, str]:
     def keyed(name: str) -> str:
+        """Return the keyed hash of one file, in hexadecimal digits."""
         return hmac.new(key, f"seal of {name}\0".encode() + (folder / name).read_bytes(), hashlib.sha256).hexdigest()
 
     return {name: keyed(name) for name in (RESULTS, REPORT)}

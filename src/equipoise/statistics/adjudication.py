@@ -78,8 +78,7 @@ def judge(
     measured = endpoint_named(primary, *offered)
     for name, width in ((primary, margin), *own.items()):
         refuse_margin_of_range(endpoint_named(name, *offered), width)
-    nearly = NEARLY_ELSEWHERE if elsewhere else NEARLY
-    panel = without_repeats(panel, measured, deterministic, nearly=nearly)
+    panel = without_repeats(panel, measured, deterministic, nearly=NEARLY_ELSEWHERE if elsewhere else NEARLY)
     names = dict.fromkeys([primary, *secondary, *_companions(measured, predictions)])
     endpoints = (endpoint_named(name, *offered) for name in names)
     analyses = [analyse(panel, one, _positive(predictions, positive, one), deterministic) for one in endpoints]

@@ -145,8 +145,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
                 record |= try_arms(trial, workers)
             record["not_leaks"] = pairs_named(trial.protocol, known)
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
-            record |= {"telling": telling, **length_record(trial)}
-            record["processes"] = ranks.count()
+            record |= {"telling": telling, **length_record(trial), "processes": ranks.count()}
             record |= {"configured": trial.configured} if trial.configured else {}
             with under_way(watch, "writing every output once, with stand-ins"):
                 rehearse(trial, workers, record)

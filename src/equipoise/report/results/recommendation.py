@@ -140,7 +140,8 @@ def _for_need(need: str, field: _Field) -> dict[str, Any]:
     if rival is not None:
         reason = rival_reason(arm, rival, field.baseline, comparisons, endpoint)
         return _advice(None, [*(str(one["name"]) for one in tied), str(rival["name"])], None, reason, left_out)
-    reason = _reason(arm, group, why, whatever, lost, field)
+    even = tuple(str(one["name"]) for one in group if one is not arm and price(one) == price(arm) < inf)
+    reason = _reason(arm, group, why, whatever, lost, field, even)
     return _advice(str(arm["name"]), _others(tied, arm), beats, reason, left_out)
 
 
@@ -184,8 +185,15 @@ def all_equivalent(arms: Sequence[str], comparisons: Sequence[Entry]) -> bool:
 
 
 def _reason(
-    arm: Entry, group: Sequence[Entry], why: str, whatever: bool, lost: set[str | None], field: _Field
+    arm: Entry,
+    group: Sequence[Entry],
+    why: str,
+    whatever: bool,
+    lost: set[str | None],
+    field: _Field,
+    even: tuple[str, ...],
 ) -> Reason:
+    """Return why this arm is named; even: the others of its group that cost as much, between which the name decides."""
     if len(field.candidates) == 1:
         slow = next((one.reason.facts["limit_ms"] for one in field.left_out if "limit_ms" in one.reason.facts), None)
         return Reason("only_candidate", baseline=field.baseline, limit_ms=slow)
@@ -193,8 +201,8 @@ def _reason(
         return Reason("alone_at_the_top", baseline=field.baseline)
     names = tuple(str(one["name"]) for one in group)
     if whatever:
-        return Reason("cheapest_of_all", arms=names, price=why, worse=arm["name"] in lost)
-    return Reason("cheapest_of_tied", arms=names, price=why, equal=all_equivalent(names, field.comparisons))
+        return Reason("cheapest_of_all", arms=names, price=why, worse=arm["name"] in lost, even=even)
+    return Reason("cheapest_of_tied", arms=names, price=why, equal=all_equivalent(names, field.comparisons), even=even)
 
 
 def _advice(

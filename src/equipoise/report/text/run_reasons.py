@@ -332,15 +332,22 @@ def _difference(difference: float | None, interval: Sequence[float | None], p: f
     return f"difference {middle}, interval {low_text} to {high_text}" + ("" if p is None else f", {p_text(p)}")
 
 
-def cheapest_of_all(arms: Sequence[str], price: str, worse: bool) -> str:
-    """Describe the cheapest candidate, whatever it loses."""
+def cheapest_of_all(arms: Sequence[str], price: str, worse: bool, even: Sequence[str] = ()) -> str:
+    """Describe the cheapest candidate, whatever it loses; even: others that cost as much."""
     lost = " It was shown to be worse than the best arm." if worse else ""
-    return f"It has {_PRICES[price]} of {listed(list(arms))}.{lost}"
+    return f"It has {_PRICES[price]} of {listed(list(arms))}{_shared(even)}.{lost}"
 
 
-def cheapest_of_tied(arms: Sequence[str], price: str, equal: bool = False) -> str:
-    """Describe the cheapest of the tied arms; equal: every two of them were shown to be equivalent."""
-    return f"{_tied(arms, equal)}; of these it has {_PRICES[price]}."
+def cheapest_of_tied(arms: Sequence[str], price: str, equal: bool = False, even: Sequence[str] = ()) -> str:
+    """Describe the cheapest of the tied arms; equal: every two were shown to be equivalent. even: others as cheap."""
+    return f"{_tied(arms, equal)}; of these it has {_PRICES[price]}{_shared(even)}."
+
+
+def _shared(even: Sequence[str]) -> str:
+    """Say of arms that cost as much, such as those of one network, that nothing but the name chose between them."""
+    return (
+        f", as {'has' if len(even) == 1 else 'have'} {listed(list(even))}: the first by name is given" if even else ""
+    )
 
 
 def tied_of_unknown_cost(arms: Sequence[str], equal: bool = False) -> str:
