@@ -22,17 +22,19 @@ class _Seen:
     since: float
     told_after: float = 0.0
 
-    def standstill(self, now: float, limit: float | None, told: Callable[[float], str], without: str) -> str | None:
+    def standstill(
+        self, now: float, limit: float | None, remark_of: Callable[[float], str], without: str
+    ) -> str | None:
         """Return why the job is to be ended; where it is not, remark on it now and then.
 
-        limit: minutes; None to wait for ever. told: the remark, from the seconds that it stands still. without: what
+        limit: minutes; None to wait for ever. remark_of: the remark, from the seconds of standstill. without: what
         did not come.
         """
         still = now - self.since
         if limit is not None and still > limit * 60:
             return f"its worker was stopped after {still / 60:.1f} minutes without {without} (--stall-minutes)"
         if still > self.told_after:
-            remark(told(still))
+            remark(remark_of(still))
             self.told_after = 4 * still  # told again, but ever more rarely
         return None
 
