@@ -1,10 +1,11 @@
 import hashlib
+import shutil
 import sys
 import types
 
 import pytest
 
-from equipoise.errors import ProtocolError
+from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.lookup import imported, nearest, resolve, source_hash
 
 package = types.ModuleType("package")
@@ -35,6 +36,24 @@ def test_own_code_beside_the_protocol(tmp_path):
     assert source_hash("my_nets_for_naming:Net", found) == hashlib.sha256(file.read_bytes()).hexdigest()
     with pytest.raises(ProtocolError, match="did you mean 'Net'"):
         resolve("my_nets_for_naming:Nett", package, "model", tmp_path)
+
+
+def test_a_module_loaded_from_another_folder_is_no_substitute_for_the_one_beside_the_protocol(tmp_path):
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "namesake.py").write_text(f"PLACE = {folder.name!r}\n")
+    try:
+        assert imported("namesake:PLACE", "model", folders[0]) == "first"
+        assert imported("namesake:PLACE", "model", folders[0]) == "first"
+        with pytest.raises(EquipoiseError, match=r"loaded namesake from .*first.*second.* start a new Python process"):
+            imported("namesake:PLACE", "model", folders[1])
+        assert imported("namesake:PLACE", "model", tmp_path) == "first", "nothing of that name lies there"
+        shutil.copy(folders[0] / "namesake.py", folders[1])
+        assert imported("namesake:PLACE", "model", folders[1]) == "first", "a copy is the same code"
+    finally:
+        sys.modules.pop("namesake", None)
+        sys.path[:] = [place for place in sys.path if place not in map(str, (*folders, tmp_path))]
 
 
 def test_missing_module_says_where_to_put_it():

@@ -202,6 +202,32 @@ def source_of(name: str, folder: Path | None) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 
+def _refuse_namesake(name: str, kind: str, folder: Path | None) -> None:
+    """Raise EquipoiseError where another module of that name is loaded than the one that lies beside the protocol.
+
+    Python would hand out the loaded one: in a notebook, the second trial would be run with the code of the first.
+    """
+    first = name.partition(":")[0].partition(".")[0]
+    loaded = getattr(sys.modules.get(first), "__file__", None)
+    if folder is None or not isinstance(loaded, str) or first in NOT_BESIDE:
+        return
+    spec = PathFinder.find_spec(first, [str(folder)])
+    beside = None if spec is None else spec.origin
+    if beside is not None and not _are_equal(Path(beside), Path(loaded)):
+        raise EquipoiseError(
+            f"{kind} {name!r}: this process has loaded {first} from {loaded}, and {beside} lies beside the protocol; "
+            "start a new Python process for this protocol, or rename one of the two files"
+        )
+
+
+def _are_equal(one: Path, other: Path) -> bool:
+    """Return whether two paths lead to one file or to equal bytes; False where either is gone."""
+    try:
+        return one.resolve() == other.resolve() or one.read_bytes() == other.read_bytes()
+    except OSError:
+        return False
+
+
 class _Beside:
     """A finder of the modules in a folder, before all others but Python's own and those that we stand on."""
 
@@ -240,6 +266,7 @@ def imported(name: str, kind: str, folder: Path | None) -> Any:
     """
     module_name, _, attribute = name.partition(":")
     announce(name, kind, folder)
+    _refuse_namesake(name, kind, folder)
     try:
         with _beside(module_name, folder):
             module = importlib.import_module(module_name)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,8 +108,16 @@ def test_a_run_folder_is_renamed_in_the_same_way():
     assert renamed(noted, names, KEY, ()).notes[0] == "first 'c3' of '…'."
 
 
-def test_a_task_of_ones_own_reads_attributes_that_no_table_shows(monkeypatch):
+@pytest.fixture
+def toy_regression(monkeypatch):
+    """The module on the path, and gone from this process afterwards: trials import copies from other folders."""
     monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "trials"))
+    yield
+    sys.modules.pop("toy_regression", None)
+
+
+@pytest.mark.usefixtures("toy_regression")
+def test_a_task_of_ones_own_reads_attributes_that_no_table_shows():
     cases = tuple(dataclasses.replace(case, attributes={"mm": k / 7}) for k, case in enumerate(COHORT.cases))
     cohort = dataclasses.replace(COHORT, cases=cases)
     assert not with_pseudonyms(cohort, KEY).cases[0].attributes
