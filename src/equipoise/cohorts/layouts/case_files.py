@@ -1,5 +1,6 @@
 """One case of a source as files, before any of them is opened."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from equipoise.cohorts.layouts.structure_names import Codes
 
 def check_exists(path: Path, what: str = "it") -> None:
     """Raise RefusedFile where a file that a layout names is missing."""
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - a path's own takes twice the time, which counts for 100,000 files
         raise RefusedFile(path, f"{what} is missing", "fetch it, or exclude the case")
 
 

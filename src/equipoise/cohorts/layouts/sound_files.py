@@ -5,6 +5,7 @@ where it is damaged, files are read in full.
 """
 
 import json
+import os
 import threading
 from dataclasses import replace
 from os import fspath
@@ -102,7 +103,7 @@ class SoundFiles:
 
 def is_picture(path: Path) -> bool:
     """Return whether a path is a picture's, by its name."""
-    return suffix_of(path) in PICTURES and not path.is_dir()
+    return suffix_of(path) in PICTURES and not os.path.isdir(path)  # noqa: PTH112 - twice as fast as the path's own
 
 
 def _rows(digests: Any) -> NDArray[np.uint8]:
