@@ -44,7 +44,12 @@ def rows_of(name: str, output: str) -> list[tuple[str, str]]:
     """Return what is compared and its ratio, by line; the last line, the smallest ratio, only where it is alone."""
     lines = [line for line in output.splitlines() if RATIO.search(line)]
     single = [line for line in lines if not line.startswith("ratio")] or lines
-    return [(RATIO.split(line)[0].split("  ")[0].strip(" :,;") or name, RATIO.search(line)[1]) for line in single]
+    return [(_part(line) or name, RATIO.search(line)[1]) for line in single]
+
+
+def _part(line: str) -> str:
+    """Return what stands before "ours" or the ratio, as the network and the size of its input."""
+    return " ".join(re.split(r"\s*\b(?:ours|ratio)\b", line)[0].split()).strip(" :,;")
 
 
 def main() -> None:
