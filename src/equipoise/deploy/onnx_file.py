@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from equipoise.deploy.onnx_means import average_in_steps
 from equipoise.deploy.runtimes import INPUT, OUTPUT
 from equipoise.errors import EquipoiseError
 
@@ -65,6 +66,7 @@ def onnx_bytes(model: nn.Module, channels: int, sides: tuple[int, ...], *, dynam
         raise EquipoiseError("the network cannot be exported to ONNX; use a version of torch that the project supports")
     content = program.model_proto
     strip(content)
+    average_in_steps(content, sides)
     _refuse_foreign(content)
     return bytes(content.SerializeToString(deterministic=True))
 
