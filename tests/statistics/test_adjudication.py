@@ -3,6 +3,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions, concatenate
@@ -261,6 +262,19 @@ def test_segmentation_with_few_cases_or_few_failures_is_descriptive(
     assert found.comparisons[0].verdict == "refused"
     assert words in sentence(found.comparisons[0].reason)
     assert np.isfinite(found.endpoints["b"]["dice"].low)
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(0.15, "a_better"), (0.015, "refused")])
+def test_few_failures_forbid_no_verdict_that_they_cannot_change(segmentation: Maker, gap: float, verdict: str) -> None:
+    """One failure of 100 says a rate of 0 to .047; with up to .03 of the other arm, .8 x (.03 + .01) are uncertain."""
+    values = 0.8 + 0.05 * np.random.default_rng(1).standard_normal((2, 3, 100))
+    values[1] -= gap
+    values[1, :, :1] = 0.0
+    judged = judge(segmentation(np.clip(values, 0, 1)), primary="dice", margin=0.02).comparisons[0]
+    assert judged.verdict == verdict
+    worst = stats.beta.ppf(0.05, 1, 100)
+    uncertain = values[0].mean() * (3 / 100 + 1 / 100 - worst)
+    assert (judged.verdict == "a_better") == (abs(values[0].mean() - values[1].mean()) > uncertain)
 
 
 @pytest.mark.long

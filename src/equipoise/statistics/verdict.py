@@ -11,7 +11,7 @@ from equipoise.statistics.comparison import Contrast
 from equipoise.statistics.decisive import Decisive
 from equipoise.statistics.judgement import Unseen, Verdict
 from equipoise.statistics.reasons import Reason
-from equipoise.statistics.unseen_failures import guarded, reason_of
+from equipoise.statistics.unseen_failures import guarded, reason_of, unseen_failures
 
 FEWEST_SEEDS = 3
 FEWEST_FAILURES = 5  # so few failures decide the mean, and their own number is mostly chance
@@ -65,7 +65,7 @@ def obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Ve
             return "refused", analysis.refused[arm]
     if question.turned is not None and analysis.endpoint.needs == "scores":
         return "refused", question.turned
-    reason = _data_obstacle(analysis, a, b, question) or _segmentation_obstacle(analysis, a, b)
+    reason = _data_obstacle(analysis, a, b, question) or _segmentation_obstacle(analysis, a, b, question)
     return ("refused", reason) if reason else _seed_obstacle(analysis, a, b, question)
 
 
@@ -126,8 +126,11 @@ def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> Re
     return None
 
 
-def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> Reason | None:
-    """Return why the mean of a metric with failures is descriptive only: few cases, or few failures; else None."""
+def _segmentation_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> Reason | None:
+    """Return why the mean of a metric with failures is descriptive only: few cases, or few failures; else None.
+
+    Few failures are no obstacle to a difference that no rate of failures, which the data allow, would undo.
+    """
     endpoint, panel = analysis.endpoint, analysis.panel
     if not endpoint.fewest_cases or not endpoint.kind.typical_case:
         return None
@@ -142,11 +145,18 @@ def _segmentation_obstacle(analysis: Analysis, a: str, b: str) -> Reason | None:
         tested = sum(len(fold.case) for fold in panel.folds) * len(columns)
         # Per run and not summed over runs: the same difficult cases fail in every run and are no independent failures.
         per_run = failures / tested * panel.n_cases
-        if 0 < per_run < FEWEST_FAILURES:
+        if 0 < per_run < FEWEST_FAILURES and not _beyond_failures(analysis, a, b, question):
             return Reason(
                 "few_failures", arm=arm, metric=endpoint.display, below=worst, failures=per_run, cases=panel.n_cases
             )
     return None
+
+
+def _beyond_failures(analysis: Analysis, a: str, b: str, question: Question) -> bool:
+    """Return whether two means differ by more than failures could change: those of one arm more, of the other less."""
+    difference = float(analysis.arms.mean[analysis.arms.index(a)] - analysis.arms.mean[analysis.arms.index(b)])
+    unseen = unseen_failures(analysis, a, b, difference, question.deterministic)
+    return unseen is not None and not unseen.reverses
 
 
 def _seed_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> tuple[Verdict, Reason] | None:
