@@ -47,6 +47,7 @@ def assemble(source: Path) -> None:
 
 def build(out: Path) -> list[str]:
     """Build the site into a folder and return its problems; Sphinx's own warnings are among them."""
+    from accessible import repair
     from links import problems
     from sphinx.application import Sphinx
 
@@ -57,6 +58,7 @@ def build(out: Path) -> list[str]:
         with warnings.open("w", encoding="utf-8") as told:
             app = Sphinx(source, source, out, doctrees, "html", status=None, warning=told, freshenv=True, parallel=1)
             app.build()
+        repair(out)
         shutil.copytree(source / "_extra" / "gallery", out / "gallery", dirs_exist_ok=True)
         complaints = warnings.read_text(encoding="utf-8").replace(f"{source}{os.sep}", "").splitlines()
     return [*(line for line in complaints if line.strip()), *problems(out)]

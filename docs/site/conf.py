@@ -23,5 +23,5 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#5fd0c5", "color-brand-content": "#5fd0c5"},
 }
 copybutton_prompt_text = "$ "
-pygments_style = "friendly"
-pygments_dark_style = "monokai"
+pygments_style = "a11y-high-contrast-light"  # comes with the theme; others are too pale to read on grey
+pygments_dark_style = "a11y-high-contrast-dark"

@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docs" / "site"))
 
+import accessible
 import api
 import gallery
 import links
@@ -50,6 +51,20 @@ def test_links_to_other_hosts_are_links_and_no_loads(tmp_path):
     assert links.problems(tmp_path) == []
     (tmp_path / "a.css").write_text("@import 'https://example.org/font.css';")
     assert links.problems(tmp_path) == ["a.css loads from another host"]
+
+
+def test_pages_are_usable_by_keyboard_and_screen_reader():
+    page = (
+        '<p class="caption" role="heading">Start</p><div class="table-wrapper x"><table></table></div>'
+        '<pre id="a">b</pre><aside class="sidebar-drawer"></aside><aside class="toc-drawer no-toc"></aside>'
+    )
+    repaired = accessible.accessible(page)
+    assert repaired == (
+        '<p class="caption" role="heading" aria-level="2">Start</p><div class="table-wrapper x" tabindex="0">'
+        '<table></table></div><pre tabindex="0" id="a">b</pre><aside class="sidebar-drawer" aria-label="All pages">'
+        '</aside><aside class="toc-drawer no-toc" aria-label="This page"></aside>'
+    )
+    assert accessible.accessible(repaired) == repaired
 
 
 MARKDOWN = [*ROOT.glob("*.md"), *(page for page in (ROOT / "docs").rglob("*.md") if "site" not in page.parts)]
