@@ -84,6 +84,16 @@ def test_forest_shades_the_margin_and_keeps_refusals() -> None:
     assert not any("shade" in part for part in without.panels[0].parts)
 
 
+def test_many_differences_are_drawn_in_parts_that_fit_on_paper() -> None:
+    narrow = forest_figure([_pair()] * 45, NAMES, "AUC", 0.03).narrow
+    assert narrow is not None
+    assert len(narrow) == 3
+    assert all(drawing.height < 265 / 25.4 * 96 - 100 for drawing in narrow), (
+        "A4 without margins and a heading, in pixels"
+    )
+    assert sum(drawing.description.count("against") for drawing in narrow) == 45
+
+
 def test_long_names_take_two_lines_on_a_phone() -> None:
     names = {"a": "densenet-adaptive-momentum", "b": "another-very-long-name"}
     short, long = (forest_figure([_pair()], each, "AUC", 0.03).narrow for each in (NAMES, names))

@@ -5,6 +5,7 @@ from typing import Any
 
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.interval_rows import Row, Scale, draw_rows, padded
+from equipoise.report.figures.svg import Drawing
 from equipoise.report.text.words import decisive, interval, listed, number, sampled, several_runs, verdict_in_words
 
 
@@ -110,8 +111,19 @@ def forest_figure(
             *("decisive_low", "decisive_high", "decisive_level"),
         ),
         tuple(table),
-        (draw_rows(rows, scale, title, seen, narrow=True),),
+        _narrow_pages(rows, scale, title),
     )
+
+
+def _narrow_pages(rows: Sequence[Row], scale: Scale, title: str) -> tuple[Drawing, ...]:
+    """Return the rows as narrow drawings, none higher than a page of paper; printing breaks between them."""
+    drawings = []
+    for start in range(0, len(rows), _A_PAGE):
+        part = rows[start : start + _A_PAGE]
+        name = title if len(rows) <= _A_PAGE else f"{title}, from row {start + 1}"
+        seen = "; ".join(f"{row.label}: {row.words}, {row.note}" for row in part)
+        drawings.append(draw_rows(part, scale, name, seen, narrow=True))
+    return tuple(drawings)
 
 
 def _of_which(comparisons: Sequence[dict[str, Any]]) -> str:
@@ -128,6 +140,8 @@ def _of_which(comparisons: Sequence[dict[str, Any]]) -> str:
     return f"{'; '.join(kinds)}. " if kinds else ""
 
 
+_A_PAGE = 15
+"""Rows of a narrow drawing that fit on a page of paper below a heading."""
 _ENDS = ("← second scores higher", "first scores higher →")
 
 
