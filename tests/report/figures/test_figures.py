@@ -89,7 +89,7 @@ def test_many_differences_are_drawn_in_parts_that_fit_on_paper() -> None:
     assert narrow is not None
     assert len(narrow) == 3
     assert all(drawing.height < 265 / 25.4 * 96 - 100 for drawing in narrow), (
-        "A4 without margins and a heading, in pixels"
+        "A4 without margins and heading, px"
     )
     assert sum(drawing.description.count("against") for drawing in narrow) == 45
 
