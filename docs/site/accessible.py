@@ -1,4 +1,4 @@
-"""What the theme leaves out for readers who use a keyboard or a screen reader: levels, names, and stops of the Tab key."""
+"""What the theme leaves out for readers with a keyboard or a screen reader: levels, names, and stops of the Tab key."""
 
 import re
 from pathlib import Path

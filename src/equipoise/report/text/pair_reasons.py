@@ -74,8 +74,8 @@ def few_cases(cases: int, fewest: int, metric: str) -> str:
 def few_failures(arm: str, metric: str, below: float, failures: float, cases: int) -> str:
     """Describe few failures, which decide the mean by chance."""
     return (
-        f"{arm} fails ({metric} below {below:g}) on {failures:.2g} of {cases} cases in the mean run; with so few "
-        "failures the mean depends on chance, and its interval is only descriptive (see the failure rate)."
+        f"{arm} fails ({metric} below {below:g}) on {failures:.2g} of {cases} cases in the mean run; so few failures "
+        "decide a mean by chance, and the difference is no larger than they can change (see the failure rate)."
     )
 
 
