@@ -69,6 +69,18 @@ def test_a_verdict_that_is_known_decides(fields):
     assert worse["verdicts"][verdict_key(call, "float32", "contiguous")] == ""
 
 
+def test_layers_that_are_called_alike_are_all_routed():
+    """Two equal convolutions in a row: a fault of the first is one of the second."""
+    model = torch.nn.Sequential(*(torch.nn.Conv2d(4, 4, 3, padding=1) for _ in range(2)), torch.nn.Conv2d(4, 2, 1))
+    announced = []
+    calls = traced(model, [lambda: model(torch.randn(2, 4, 8, 8))], announced.append)
+    assert [call.name for call in calls] == ["0", "1", "2"]
+    assert calls[0].key != calls[1].key, "the image wants no gradient"
+    calls = traced(model, [lambda: model(torch.randn(2, 4, 8, 8, requires_grad=True))], announced.append)
+    assert calls[0].key == calls[1].key != calls[2].key
+    assert [call.name for call in announced] == ["0", "1", "2", "0", "2"]
+
+
 def settled(fields, faults):
     """What `_Tries` decides for one call of a layer with these verdicts; nothing is computed."""
     tries = soundness._Tries(soundness.Request(**fields), torch.channels_last)
@@ -131,11 +143,13 @@ def test_every_preset_trains_to_equal_bits_on_poisoned_memory(name, preset, dims
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             model.train()(images)
 
-    routes = {}
+    routes, ways = {}, {}
     for call in traced(model, [answer]):
-        if fault_of(call, precision, None, LAST[dims]):
-            ways = routes_for(precision)
-            routes[call.name] = next(way for way in ways if fault_of(call, precision, way, LAST[dims]) is None)
+        if call.key not in ways:
+            tried = (way for way in (None, *routes_for(precision)) if fault_of(call, precision, way, LAST[dims]) is None)
+            ways[call.key] = next(tried)
+        if ways[call.key] is not None:
+            routes[call.name] = ways[call.key]
     ends = []
     for pattern in PATTERNS:
         model, images = network(name, dims, task, preset)

@@ -59,8 +59,13 @@ class Call:
 def traced(
     model: nn.Module, answers: Iterable[Callable[[], object]], before: Callable[[Call], None] = lambda _: None
 ) -> list[Call]:
-    """Return every different call of a layer while `answers` are computed; `before` is called ahead of each one."""
-    calls: dict[str, Call] = {}
+    """Return every different call of every layer while `answers` are computed.
+
+    Layers that are called alike have calls of one key, which `before` is given once, ahead of the first: what is known
+    of one holds for all, and each of them needs its route.
+    """
+    calls: dict[tuple[str, str], Call] = {}
+    keys: set[str] = set()
 
     def watch(name: str) -> Callable[..., None]:
         """Make the hook of one layer."""
@@ -68,8 +73,9 @@ def traced(
         def hook(layer: nn.Module, inputs: tuple[Any, ...], settings: dict[str, Any]) -> None:
             """Note the call."""
             call = described(name, layer, inputs, settings)
-            if call.key not in calls:
-                calls[call.key] = call
+            calls.setdefault((name, call.key), call)
+            if call.key not in keys:
+                keys.add(call.key)
                 before(call)
 
         return hook

@@ -94,7 +94,7 @@ class _Tries:
     def verdict(self, call: Call, route: str | None) -> str:
         """Return the fault of a call on a route; empty where it is sound."""
         key = self.place + verdict_key(call.key, self.precision, route)
-        if call.shared:
+        if call.shared and key not in self.shared:
             self.shared.append(key)
         if key not in self.verdicts:
             try:
