@@ -79,7 +79,7 @@ def test_an_arm_too_large_for_the_ceiling_is_told_before_the_lock_and_is_no_fail
 def test_memory_that_runs_out_in_training_interrupts_and_more_of_it_goes_on(command, tmp_path):
     code, complaint = command(8, limit=CEILING)
     assert code == 75, complaint
-    assert "no failure of the arm: give the machine more memory" in complaint
+    assert "not a failure of the arm: give the machine more memory" in complaint
     assert (tmp_path / "run" / "lock.json").exists()
     assert not list((tmp_path / "run").rglob("done.json"))
     code, complaint = command(8)

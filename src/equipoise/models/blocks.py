@@ -138,8 +138,9 @@ def fit_to(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
     # are plain numbers there, and take the way below, which copies nothing where they agree.
     if torch.compiler.is_exporting() and not all(type(side) is int for side in (*x.shape[2:], *size)):
         if x.ndim == 4:
-            # One line more on both axes, then the cut: a look-up of lines took a quarter of a small U-Net's time.
-            return functional.pad(x, (0, 1, 0, 1), mode="replicate").narrow(2, 0, size[0]).narrow(3, 0, size[1])
+            # Padding, then the cut: a look-up of lines took a quarter of a small U-Net's time. Two lines, of which one
+            # at least is cut: a cut that may leave all is a branch on the size, which a trace keeps as a condition.
+            return functional.pad(x, (0, 2, 0, 2), mode="replicate").narrow(2, 0, size[0]).narrow(3, 0, size[1])
         for axis, side in enumerate(size, start=2):
             planes = torch.arange(side, device=x.device).clamp(max=x.shape[axis] - 1)
             x = x.index_select(axis, planes)

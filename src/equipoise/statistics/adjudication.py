@@ -154,14 +154,14 @@ def _beside(question: Question, margin: float | None) -> Question:
 def _refuse_unknown(order: list[str], family: str, deterministic: Collection[str]) -> None:
     unknown = sorted({*deterministic, *([] if family == "all" else [family])} - set(order))
     if unknown:
-        raise PredictionError(f"there is no arm {unknown[0]!r}; the arms are {', '.join(order)}")
+        raise PredictionError(f"there is no arm {unknown[0]!r:.80}; the arms are {', '.join(order)}")
 
 
 def _positive(predictions: Predictions, positive: str | None, endpoint: Endpoint) -> int | None:
     """Return the positive class's index: as named, else the second of two; None where classes are treated alike."""
     classes = predictions.classes
     if positive is not None and classes and positive not in classes:
-        raise PredictionError(f"there is no class {positive!r} to be positive; the classes are {', '.join(classes)}")
+        raise PredictionError(f"there is no class {positive!r:.80} to be positive; the classes are {', '.join(classes)}")
     if not classes or endpoint.classes_alike:
         return None
     if positive is not None:
