@@ -30,7 +30,7 @@ def options() -> dict[str, argparse.Action]:
 
 
 OF_OUTPUTS_OR_CODE = {"--ids", "--no-code"}
-"""Options that change what files show of names, and what code may run; these commands write no file and name no code."""
+"""Options on names in files and on code that may run; these commands write no file and name no code."""
 
 
 def permitted() -> set[str]:

@@ -161,7 +161,9 @@ def _positive(predictions: Predictions, positive: str | None, endpoint: Endpoint
     """Return the positive class's index: as named, else the second of two; None where classes are treated alike."""
     classes = predictions.classes
     if positive is not None and classes and positive not in classes:
-        raise PredictionError(f"there is no class {positive!r:.80} to be positive; the classes are {', '.join(classes)}")
+        raise PredictionError(
+            f"there is no class {positive!r:.80} to be positive; the classes are {', '.join(classes)}"
+        )
     if not classes or endpoint.classes_alike:
         return None
     if positive is not None:

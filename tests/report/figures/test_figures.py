@@ -88,9 +88,7 @@ def test_many_differences_are_drawn_in_parts_that_fit_on_paper() -> None:
     narrow = forest_figure([_pair()] * 45, NAMES, "AUC", 0.03).narrow
     assert narrow is not None
     assert len(narrow) == 3
-    assert all(drawing.height < 265 / 25.4 * 96 - 100 for drawing in narrow), (
-        "A4 without margins and heading, px"
-    )
+    assert all(drawing.height < 265 / 25.4 * 96 - 100 for drawing in narrow), "A4 without margins and heading, px"
     assert sum(drawing.description.count("against") for drawing in narrow) == 45
 
 

@@ -146,7 +146,9 @@ def test_every_preset_trains_to_equal_bits_on_poisoned_memory(name, preset, dims
     routes, ways = {}, {}
     for call in traced(model, [answer]):
         if call.key not in ways:
-            tried = (way for way in (None, *routes_for(precision)) if fault_of(call, precision, way, LAST[dims]) is None)
+            tried = (
+                way for way in (None, *routes_for(precision)) if fault_of(call, precision, way, LAST[dims]) is None
+            )
             ways[call.key] = next(tried)
         if ways[call.key] is not None:
             routes[call.name] = ways[call.key]
