@@ -23,8 +23,9 @@ from equipoise.runfolder import registry_file
 from equipoise.runfolder.earlier_openings import cautions_of_openings, prior_openings
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.opened_cases import opened_cases
-from equipoise.runfolder.opening_registry import Place, by_true_names, register
+from equipoise.runfolder.opening_registry import by_true_names, register
 from equipoise.runfolder.opening_registry import prior_openings as looked_up
+from equipoise.runfolder.place import Place
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.study_family import FAMILIES, families
 from equipoise.testing.phantoms.cases import phantom
@@ -83,7 +84,8 @@ def carried_out(folder: Path, text: str = TEXT, cohort: Cohort = COHORT, pixels:
     folder.mkdir(parents=True)
     cases = opened_cases(cohort, folds, CaseCards(cohort).all() if pixels else None)
     ledger = lock(folder, protocol, cohort, folds, {"device": "cpu", "code": {}}, opened=cases)
-    plan, place = by_true_names(read_lock(folder), cohort), Place.of(folder)
+    plan = by_true_names(read_lock(folder), cohort)
+    place = Place.of(folder, plan)
     prior = looked_up(plan, cases, place, ledger.events[0].hash)
     event = ledger.append(TEST_OPENED, jobs=[], **({"prior_openings": prior} if prior else {}))
     register(plan, cases, place, ledger, event)

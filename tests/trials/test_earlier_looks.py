@@ -8,7 +8,8 @@ from equipoise.protocol import Protocol
 from equipoise.report.text.reasons import sentence
 from equipoise.runfolder.ledger import TEST_OPENED
 from equipoise.runfolder.opened_cases import opened_cases
-from equipoise.runfolder.opening_registry import Place, register
+from equipoise.runfolder.opening_registry import register
+from equipoise.runfolder.place import Place
 from equipoise.runfolder.read import read_lock
 from equipoise.statistics.reasons import Reason
 from equipoise.testing.phantoms.cases import phantom
@@ -51,7 +52,8 @@ def opened(tmp_path):
         folder.mkdir()
         ledger = lock(folder, protocol(**plan), COHORT, folds, {"device": "cpu", "code": {}})
         event = ledger.append(TEST_OPENED, jobs=[])
-        register(read_lock(folder), opened_cases(COHORT, folds, CARDS.all()), Place.of(folder), ledger, event)
+        plan = read_lock(folder)
+        register(plan, opened_cases(COHORT, folds, CARDS.all()), Place.of(folder, plan), ledger, event)
 
     return act
 

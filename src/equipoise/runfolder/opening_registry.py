@@ -8,7 +8,6 @@ lines are only appended; a new machine, or a deleted cache, does not know them.
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,41 +17,16 @@ from equipoise.errors import LedgerError
 from equipoise.progress import remark
 from equipoise.runfolder.ledger import Event, Ledger
 from equipoise.runfolder.opened_cases import OpenedCases, same_cohort
-from equipoise.runfolder.paths import BY_CASE, LEDGER
+from equipoise.runfolder.place import CONTRAST, Place
 from equipoise.runfolder.registry_file import append, are_texts, is_text, rows_of
 from equipoise.runfolder.relation import arms_of, differences, in_common, judged_by
-from equipoise.runfolder.study_family import family_of
 
 _FILE = "openings.jsonl"
 _NO_PART_OF_THE_PLAN = (
     "locked_at", "machine", "code_folder", "prior_openings", "leaks", "telling", "not_leaks", "study",
-    "initial_weights", "prior_trainings", "unrecorded",
+    "initial_weights", "prior_trainings", "unrecorded", CONTRAST,
 )  # fmt: skip
 """Keys of a lock that another place or day changes; two locks that agree in all others give the same numbers."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a trial belongs: the study of which it is a trial, and the trial of which it is the contrast by case.
-
-    family: what lock.json keeps of the study, as `study_family.family_of` returns it; None outside of one.
-    """
-
-    folder: Path
-    study: str | None
-    parent: str | None
-    family: Mapping[str, Any] | None = None
-
-    @classmethod
-    def of(cls, folder: Path) -> "Place":
-        """Find out where a run folder belongs."""
-        parent, whole = None, folder
-        if folder.name == BY_CASE and (folder.parent / LEDGER).is_file():
-            events = Ledger(folder.parent).events
-            parent, whole = (events[0].hash if events else None), folder.parent
-        family = family_of(whole)
-        study = None if family is None else family["study_sha256"]
-        return cls(folder.resolve(), study, parent, None if parent else family)
 
 
 def by_true_names(lock: Mapping[str, Any], cohort: Cohort) -> dict[str, Any]:
@@ -169,13 +143,15 @@ def _append(row: Mapping[str, Any]) -> None:
         remark(f"the opening of the test set could not be recorded for later trials ({error})")
 
 
-def refuse_replaced(ledger: Ledger, place: Place) -> None:
+def refuse_replaced(ledger: Ledger, folder: Path) -> None:
     """Raise LedgerError where this machine saw the same run folder with openings that its ledger no longer has."""
     if not ledger.events:
         return
     known = {event.hash for event in ledger.events}
     for row in _rows():
-        if (row["run"], row["folder"]) == (ledger.events[0].hash, str(place.folder)) and row["opening"] not in known:
+        if (row["run"], row["folder"]) == (ledger.events[0].hash, str(folder.resolve())) and row[
+            "opening"
+        ] not in known:
             raise LedgerError(
                 f"{ledger.path} was cut or replaced: it lacks the opening of the test set of {row['time']}; restore "
                 "the original file, or run the trial again in a new folder"

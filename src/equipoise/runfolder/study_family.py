@@ -31,7 +31,7 @@ def families(trials: Mapping[str, tuple[str, OpenedCases]]) -> list[dict[str, An
     return rows
 
 
-def family_of(folder: Path) -> dict[str, Any] | None:
+def family_of(folder: Path, plan: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return what a trial's lock keeps of its study; None where the run folder is in none.
 
     {"name", "study_sha256", "trial", "correction", "shares": [{"trial", "test_cases_shared"}]}

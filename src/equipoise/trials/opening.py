@@ -12,7 +12,6 @@ from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import PREDICTED, TEST_OPENED, Ledger
 from equipoise.runfolder.opened_cases import opened_cases
 from equipoise.runfolder.opening_registry import (
-    Place,
     by_true_names,
     other_results,
     plan_identity,
@@ -20,6 +19,7 @@ from equipoise.runfolder.opening_registry import (
     register,
     register_predictions,
 )
+from equipoise.runfolder.place import Place
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.registry_file import trouble
 from equipoise.trials.plan import Trial
@@ -29,7 +29,7 @@ def record_opening(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: 
     """Record an opening of the test set in the ledger, and in the registry of this machine."""
     plan = by_true_names(read_lock(trial.out), trial.cohort)
     cases = opened_cases(trial.cohort, trial.folds, trial.cards.all())
-    place = Place.of(trial.out)
+    place = Place.of(trial.out, plan)
     data: dict[str, Any] = {} if look is None else {"look": look}
     # Looked up again, because another plan may have opened the cases since this one was locked.
     prior = prior_openings(plan, cases, place, ledger.events[0].hash)
