@@ -23,7 +23,7 @@ from equipoise.runfolder import registry_file
 from equipoise.runfolder.earlier_openings import cautions_of_openings, prior_openings
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.opened_cases import opened_cases
-from equipoise.runfolder.opening_registry import by_true_names, register
+from equipoise.runfolder.opening_registry import by_true_names, plan_identity, register, register_predictions
 from equipoise.runfolder.opening_registry import prior_openings as looked_up
 from equipoise.runfolder.place import Place
 from equipoise.runfolder.read import read_lock
@@ -86,9 +86,10 @@ def carried_out(folder: Path, text: str = TEXT, cohort: Cohort = COHORT, pixels:
     ledger = lock(folder, protocol, cohort, folds, {"device": "cpu", "code": {}}, opened=cases)
     plan = by_true_names(read_lock(folder), cohort)
     place = Place.of(folder, plan)
-    prior = looked_up(plan, cases, place, ledger.events[0].hash)
+    prior = looked_up(plan, cases, place, ledger)
     event = ledger.append(TEST_OPENED, jobs=[], **({"prior_openings": prior} if prior else {}))
     register(plan, cases, place, ledger, event)
+    register_predictions(plan_identity(plan), ledger.events[0].hash, "equal for equal plans", "trial", event)
     return reasons(folder)
 
 
@@ -342,7 +343,7 @@ def test_a_line_that_an_earlier_version_wrote_is_still_recognised(tmp_path):
     cohort = with_files(phantom(cases=60, size=32))
     carried_out(tmp_path / "first", cohort=cohort, pixels=True)
     file = tmp_path / "cache" / "openings.jsonl"
-    row = json.loads(file.read_text())
+    row = json.loads(file.read_text().splitlines()[0])
     half = len(row["pixels"]) // 2
     file.write_text(json.dumps(row | {"pixels": row["pixels"][:half]}) + "\n")
     (reason,) = carried_out(tmp_path / "second", altered(TEXT, *OTHER_ARMS), with_files(cohort, 5000), pixels=True)

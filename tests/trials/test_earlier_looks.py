@@ -8,7 +8,7 @@ from equipoise.protocol import Protocol
 from equipoise.report.text.reasons import sentence
 from equipoise.runfolder.ledger import TEST_OPENED
 from equipoise.runfolder.opened_cases import opened_cases
-from equipoise.runfolder.opening_registry import register
+from equipoise.runfolder.opening_registry import plan_identity, register, register_predictions
 from equipoise.runfolder.place import Place
 from equipoise.runfolder.read import read_lock
 from equipoise.statistics.reasons import Reason
@@ -54,6 +54,7 @@ def opened(tmp_path):
         event = ledger.append(TEST_OPENED, jobs=[])
         plan = read_lock(folder)
         register(plan, opened_cases(COHORT, folds, CARDS.all()), Place.of(folder, plan), ledger, event)
+        register_predictions(plan_identity(plan), ledger.events[0].hash, "equal for equal plans", "trial", event)
 
     return act
 

@@ -96,7 +96,9 @@ def _of_openings(run: RunFolder) -> list[Reason]:
     reason = reuse_of(run.lock)
     warnings = [Reason("stated_reuse", reason=reason)] if reason else []
     again = [row for row in run.ledger.prior_openings if row.get("same_plan") is True]
-    warnings += [Reason("same_plan_before", day=str(row.get("opened_at", ""))[:10]) for row in again[:_MOST]]
+    for row in again[:_MOST]:
+        code = "interrupted_before" if row.get("unended") is True else "same_plan_before"
+        warnings.append(Reason(code, day=str(row.get("opened_at", ""))[:10]))
     rows = [row for row in run.ledger.prior_openings if row not in again]
     for row in rows[:_MOST]:
         lists = {key: texts_in(row, key) for key in ("in_common", "differs")}
