@@ -1,5 +1,6 @@
 """Predictions of the test cases: what an interrupted opening left is made again, and must be what it was."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +23,7 @@ from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.write import write_predictions
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.training.preparation.staging import plan_jobs
-from equipoise.trials import prediction
+from equipoise.trials import opening, prediction
 from equipoise.trials.lock import lock
 
 TEXT = """
@@ -140,6 +141,33 @@ def test_a_file_that_was_laid_into_an_interrupted_opening_is_named(trials):
     (trials.path / "run" / "jobs" / "net" / "0-0" / "predictions.parquet").write_text("no table")
     trials.at("run", {"": 0.6})
     assert trials.why("run") == ("jobs that were predicted again gave other predictions than before: net/0-1",)
+
+
+OTHER = TEXT + '[[arms]]\nname = "sgd"\nmodel = {name = "unet", preset = "tiny"}\noptimizer = "sgd"\n'
+
+
+@pytest.mark.long
+def test_an_opening_whose_registration_was_prevented_is_registered_when_it_goes_on(trials, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(opening, "register", lambda *_: (_ for _ in ()).throw(Interrupted("killed")))
+        trials.interrupted("run", {"": 0.6})
+    assert not any(trials.path.glob("cache/openings.jsonl"))
+    trials.at("run", {"": 0.6})
+    assert trials.seen_at_the_first == 1
+    trials.at("other", {"": 0.6}, text=OTHER)
+    (reason,) = trials.why("other")
+    assert "6 of its 6 test cases had been opened once before by other plans" in reason
+
+
+@pytest.mark.long
+def test_a_run_folder_of_another_machine_is_registered_with_its_results(trials):
+    trials.at("run", {"": 0.6})
+    shutil.rmtree(trials.path / "cache")
+    trials.at("run", {"": 0.6})
+    trials.at("equal", {"": 0.6})
+    assert trials.why("equal") == ()
+    trials.at("other", {"": 0.7})
+    assert "gave other results" in trials.why("other")[0]
 
 
 @pytest.mark.long

@@ -136,6 +136,11 @@ def register(lock: Mapping[str, Any], opened: OpenedCases, place: Place, ledger:
     _append(row)
 
 
+def is_registered(opening: Event) -> bool:
+    """Return whether the registry holds an opening of a ledger."""
+    return any(row["opening"] == opening.hash for row in _rows())
+
+
 def register_predictions(identity: str, run: str, digest: str, name: str, opening: Event) -> None:
     """Append what predictions an opening gave, which ends it.
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from equipoise.evaluation.predictions import read_parquet
+from equipoise.evaluation.predictions import Predictions, read_parquet
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import CHANGED, PREDICTED, TEST_OPENED, Event, Ledger
 from equipoise.runfolder.opened_cases import opened_cases
 from equipoise.runfolder.opening_registry import (
     by_true_names,
+    is_registered,
     other_results,
     plan_identity,
     prior_openings,
@@ -39,6 +40,32 @@ def record_opening(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: 
     return event
 
 
+def register_unregistered(trial: Trial, ledger: Ledger, opening: Event) -> bool:
+    """Register an opening of the ledger that the registry of this machine lacks; return whether it lacked it.
+
+    A kill between the two records left it out, or the run folder comes from another machine.
+    """
+    if is_registered(opening):
+        return False
+    plan = by_true_names(read_lock(trial.out), trial.cohort)
+    cases = opened_cases(trial.cohort, trial.folds, trial.cards.all())
+    register(plan, cases, Place.of(trial.out, plan), ledger, opening)
+    return True
+
+
+def register_results(trial: Trial, ledger: Ledger, finished: Sequence[Job], opening: Event) -> None:
+    """Register the predictions that ended an opening, which the ledger holds already."""
+    tables = {job.name: read_parquet(job.predictions_file) for job in finished}
+    identity, digest = _identity_and_digest(trial, tables)
+    register_predictions(identity, ledger.events[0].hash, digest, str(trial.protocol.trial.name), opening)
+
+
+def _identity_and_digest(trial: Trial, tables: Mapping[str, Predictions]) -> tuple[str, str]:
+    """Return by what the registry knows the plan, and the predictions of all its jobs."""
+    names = {case.id: case.true_name or case.id for case in trial.cohort.cases}
+    return plan_identity(by_true_names(read_lock(trial.out), trial.cohort)), digest_of(tables, names)
+
+
 def record_predictions(
     trial: Trial, ledger: Ledger, finished: Sequence[Job], opening: Event, data: Mapping[str, Any]
 ) -> None:
@@ -47,10 +74,8 @@ def record_predictions(
     Besides: jobs that gave others before, in an opening that was interrupted. opening: the event that they end. data:
     what the ledger keeps of the predictions.
     """
-    identity = plan_identity(by_true_names(read_lock(trial.out), trial.cohort))
-    names = {case.id: case.true_name or case.id for case in trial.cohort.cases}
     tables = {job.name: read_parquet(job.predictions_file) for job in finished}
-    digest = digest_of(tables, names)
+    identity, digest = _identity_and_digest(trial, tables)
     run = ledger.events[0].hash
     others = other_results(identity, run, digest)
     changed = changed_jobs(ledger, {name: digest_of({name: table}) for name, table in tables.items()})

@@ -15,7 +15,7 @@ from equipoise.runfolder.predicted_jobs import digest_of_job
 from equipoise.statistics.own import per_case_functions
 from equipoise.training.inference.test_opening import open_test
 from equipoise.training.preparation.staging import own_metrics
-from equipoise.trials.opening import record_opening, record_predictions
+from equipoise.trials.opening import record_opening, record_predictions, register_results, register_unregistered
 from equipoise.trials.plan import Trial
 
 
@@ -41,7 +41,10 @@ def predict_test(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch, lo
     openings = [event for event in ledger.events if event.kind == TEST_OPENED and event.data.get("look") == look]
     predicted = ledger.last(PREDICTED)
     complete = bool(openings) and predicted is not None and predicted.number > openings[-1].number
+    lacked = bool(openings) and register_unregistered(trial, ledger, openings[-1])
     if complete and not missing:
+        if lacked:  # one that never ends would count against later runs of the plan
+            register_results(trial, ledger, finished, openings[-1])
         return
     # Recorded before the first test image is read. Predictions that are missing after a complete opening, because
     # somebody removed them, need a new opening, which makes the trial exploratory.
