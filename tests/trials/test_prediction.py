@@ -18,7 +18,8 @@ from equipoise.runfolder import registry_file
 from equipoise.runfolder.earlier_openings import prior_openings
 from equipoise.runfolder.ledger import JOB_PREDICTED, PREDICTED, REMOVED, TEST_OPENED, Ledger
 from equipoise.runfolder.ledger_state import cautions
-from equipoise.runfolder.predicted_jobs import OF_CANDIDATES, digest_of, remember
+from equipoise.runfolder.opening_registry import OF_CANDIDATES
+from equipoise.runfolder.predicted_jobs import digest_of, remember
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.write import write_predictions
 from equipoise.testing.phantoms.cases import phantom
@@ -77,7 +78,10 @@ class Trials:
                 raise Interrupted("killed")
 
         self.patch.setattr(prediction, "run_jobs", answered)
-        prediction.predict_test(trial, ledger, None, lambda *_: None, None)
+        for look in protocol.endpoints.looks or (None,):
+            seeds = protocol.training.seeds[:look]
+            trial.jobs = [job for job in jobs if job.seed in seeds]
+            prediction.predict_test(trial, ledger, None, lambda *_: None, look)
 
     def interrupted(self, name: str, scores: dict[str, float], **more) -> None:
         with pytest.raises(Interrupted):
@@ -168,6 +172,31 @@ def test_a_run_folder_of_another_machine_is_registered_with_its_results(trials):
     assert trials.why("equal") == ()
     trials.at("other", {"": 0.7})
     assert "gave other results" in trials.why("other")[0]
+
+
+LOOKS = (
+    TEXT.replace("seeds = [0, 1]", "seeds = [0, 1, 2, 3, 4]\n[endpoints]\nlooks = [3, 5]")
+    + '[[arms]]\nname = "b"\nmodel = {name = "unet", preset = "tiny"}\noptimizer = "sgd"\n'
+)
+
+
+@pytest.mark.long
+def test_a_look_is_compared_with_the_same_look_of_an_earlier_run(trials):
+    trials.at("first", {"": 0.6}, text=LOOKS)
+    trials.at("equal", {"": 0.6}, text=LOOKS)
+    assert trials.why("equal") == ()
+    trials.at("other", {"": 0.6, "net/0-4": 0.7}, text=LOOKS)
+    (reason,) = trials.why("other")
+    assert reason.startswith("this plan was run before, on 2")
+    assert "1 time more" in reason  # both of the earlier runs, each once
+
+
+@pytest.mark.long
+def test_a_second_look_that_has_not_ended_counts_in_another_folder(trials):
+    trials.interrupted("first", {"": 0.6}, text=LOOKS, stop="net/0-3")
+    trials.at("second", {"": 0.6}, text=LOOKS)
+    (reason,) = trials.why("second")
+    assert reason.endswith("in an opening that has not ended")
 
 
 @pytest.mark.long

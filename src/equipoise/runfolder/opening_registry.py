@@ -22,6 +22,8 @@ from equipoise.runfolder.registry_file import append, are_texts, is_text, rows_o
 from equipoise.runfolder.relation import arms_of, differences, in_common, judged_by
 
 _FILE = "openings.jsonl"
+OF_CANDIDATES = "c:"
+"""What a digest of tables with candidates begins with: earlier versions left the candidates out."""
 _LOOK = "look"
 """The key with the number of seeds of a planned look; None in a plan without looks."""
 _NO_PART_OF_THE_PLAN = (
@@ -168,14 +170,22 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def other_results(identity: str, run: str, digest: str) -> list[dict[str, Any]]:
-    """Return the earlier runs of this very plan whose predictions were others, as rows of earlier openings.
+def other_results(identity: str, ledger: Ledger, opening: Event, digest: str) -> list[dict[str, Any]]:
+    """Return the earlier openings of this very plan that gave other predictions, as rows of earlier openings.
 
     Equal predictions are no further look; others are one more attempt, which a failure made on purpose may have chosen.
+    A look is compared with the same look of other runs, and with another opening of the ledger's first event in a copy
+    of the folder. opening: the event that gave the predictions with this digest.
     """
+    run, own = ledger.events[0].hash, {event.hash for event in ledger.events}
     openings: dict[str, dict[str, Any]] = {}
     for row in _all_rows(_is_prediction):
-        if row["plan"] == identity and row["run"] != run and row["digest"] != digest:
+        is_own = row["opening"] in own if "opening" in row else row["run"] == run
+        # Earlier versions kept no look; theirs are compared where the plan has none.
+        same = row["plan"] == identity and row.get(_LOOK) == opening.data.get("look")
+        # With candidates and without are digests of two versions, and say nothing about each other.
+        comparable = row["digest"].startswith(OF_CANDIDATES) == digest.startswith(OF_CANDIDATES)
+        if same and comparable and not is_own and row["digest"] != digest:
             openings[row["run"]] = {
                 "opening": row["run"], "opened_at": row["time"], "name": row["name"], "same_plan": True,
             }  # fmt: skip

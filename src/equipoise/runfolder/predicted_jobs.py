@@ -18,10 +18,8 @@ from equipoise.evaluation.predictions import Predictions, read_parquet
 from equipoise.progress import remark
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import JOB_PREDICTED, REMOVED, Ledger
-from equipoise.runfolder.opening_registry import job_digests, register_job
+from equipoise.runfolder.opening_registry import OF_CANDIDATES, job_digests, register_job
 
-OF_CANDIDATES = "c:"
-"""What a digest of tables with candidates begins with: earlier versions left the candidates out."""
 _AS_NAMED: Mapping[str, str] = {}
 
 

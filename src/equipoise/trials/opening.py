@@ -77,7 +77,7 @@ def record_predictions(
     tables = {job.name: read_parquet(job.predictions_file) for job in finished}
     identity, digest = _identity_and_digest(trial, tables)
     run = ledger.events[0].hash
-    others = other_results(identity, run, digest)
+    others = other_results(identity, ledger, opening, digest)
     changed = changed_jobs(ledger, {name: digest_of({name: table}) for name, table in tables.items()})
     more: dict[str, Any] = {"prior_openings": others} if others else {}
     more |= {CHANGED: changed} if changed else {}
