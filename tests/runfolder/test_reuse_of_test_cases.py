@@ -27,7 +27,7 @@ from equipoise.runfolder.opening_registry import by_true_names, plan_identity, r
 from equipoise.runfolder.opening_registry import prior_openings as looked_up
 from equipoise.runfolder.place import Place
 from equipoise.runfolder.read import read_lock
-from equipoise.runfolder.study_family import FAMILIES, families
+from equipoise.runfolder.study_family import FAMILIES, MEMBERS, families, members
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.trials.lock import lock
 
@@ -218,7 +218,8 @@ def study_carried_out(out: Path, text: str) -> dict[str, list[str]]:
         )
         for name, one in trials.items()
     }
-    plan = {"name": "seeds", "study_sha256": study.sha256(), FAMILIES: families(cases)}
+    plans = {name: (one.sha256(), COHORT.fingerprint()) for name, one in trials.items()}
+    plan = {"name": "seeds", "study_sha256": study.sha256(), MEMBERS: members(plans), FAMILIES: families(cases)}
     plan |= {} if study.study.correction == "none" else {"correction": study.study.correction}
     (out / "study-plan.json").write_text(json.dumps(plan))
     return {name: carried_out(out / name, one.text) for name, one in trials.items()}
@@ -247,6 +248,34 @@ def test_a_study_that_corrects_for_its_trials_is_confirmatory(tmp_path):
         "a-tiny"
     ]
     assert read_lock(tmp_path / "S" / "a" / "tiny")["endpoints"]["alpha"] == 0.025
+
+
+CORRECTED = STUDY.replace('name = "seeds"', 'name = "seeds"\ncorrection = "bonferroni"')
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("change", ["none", "the list is gone", "the plan is entered"])
+def test_another_plan_in_the_folder_of_a_trial_of_a_study_is_no_trial_of_it(tmp_path, change):
+    study_carried_out(tmp_path / "S", CORRECTED)
+    member = tmp_path / "S" / "a" / "tiny"
+    text = altered((member / "protocol.toml").read_text(), ("alpha = 0.025", "alpha = 0.05"))
+    shutil.move(member, tmp_path / "away")
+    file = tmp_path / "S" / "study-plan.json"
+    plan = json.loads(file.read_text())
+    if change == "the list is gone":
+        del plan[MEMBERS]
+    elif change == "the plan is entered":
+        plan[MEMBERS]["a/tiny"]["protocol_sha256"] = Protocol.parse(text).sha256()
+    file.write_text(json.dumps(plan))
+    (reason,) = carried_out(member, text)
+    assert "of its 18 test cases had been opened 2 times before by other plans" in reason
+    assert ("study" in read_lock(member)) is (change != "none")
+
+
+@pytest.mark.long
+def test_a_study_that_is_run_again_elsewhere_stays_one_family(tmp_path):
+    for place in ("one", "two"):
+        assert study_carried_out(tmp_path / place, CORRECTED) == {"a/tiny": [], "b/tiny": []}
 
 
 def renamed(cohort: Cohort) -> Cohort:

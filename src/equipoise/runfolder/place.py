@@ -14,7 +14,7 @@ from equipoise.runfolder.evidence import sha256_of
 from equipoise.runfolder.ledger import SETTLED, Ledger
 from equipoise.runfolder.paths import BY_CASE, LEDGER, LOCK
 from equipoise.runfolder.read import read_lock
-from equipoise.runfolder.study_family import family_of
+from equipoise.runfolder.study_family import family_of, identity_of
 
 CONTRAST = "contrast_sha256"
 """The key, of a lock and of the event "settled", with the hash of the protocol of the contrast by case."""
@@ -41,7 +41,7 @@ class Place:
         """
         parent = _parent_of(folder, plan)
         family = family_of(*((folder, plan) if parent is None else (folder.parent, read_lock(folder.parent))))
-        study = None if family is None else family["study_sha256"]
+        study = None if family is None else identity_of(family)
         return cls(folder.resolve(), study, parent, None if parent else family)
 
 
