@@ -8,6 +8,7 @@ job's predictions goes into the registry of this machine before the file is writ
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from equipoise.evaluation.candidate_table import CandidateTable
 from equipoise.evaluation.predictions import Predictions, read_parquet
 from equipoise.progress import remark
 from equipoise.runfolder.job import Job
-from equipoise.runfolder.ledger import JOB_PREDICTED, REMOVED, Ledger
+from equipoise.runfolder.ledger import JOB_PREDICTED, REMOVED, Event, Ledger
 from equipoise.runfolder.opening_registry import OF_CANDIDATES, job_digests, register_job
 
 _AS_NAMED: Mapping[str, str] = {}
@@ -83,9 +84,15 @@ def changed_jobs(ledger: Ledger, now: Mapping[str, str]) -> list[str]:
     """
     before = job_digests(ledger.events[0].hash)
     for event in ledger.events:
-        rows = {event.data.get("job"): event.data.get("digest")} if event.kind == JOB_PREDICTED else {}
-        rows |= event.data["jobs"] if event.kind == REMOVED and isinstance(event.data.get("jobs"), dict) else {}
-        for job, digest in rows.items():
+        for job, digest in _digests_in(event):
             if isinstance(job, str) and isinstance(digest, str):
                 before.setdefault(job, set()).add(digest)
     return sorted(job for job, digest in now.items() if before.get(job, set()) - {digest})
+
+
+def _digests_in(event: Event) -> list[tuple[Any, Any]]:
+    """Return the jobs and digests that an event names, of whatever type a damaged ledger has them."""
+    if event.kind == JOB_PREDICTED:
+        return [(event.data.get("job"), event.data.get("digest"))]
+    jobs = event.data.get("jobs")
+    return list(jobs.items()) if event.kind == REMOVED and isinstance(jobs, dict) else []
