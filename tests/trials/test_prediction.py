@@ -15,8 +15,9 @@ from equipoise.evaluation.candidate_table import CandidateTable
 from equipoise.evaluation.predictions import Predictions, read_parquet
 from equipoise.protocol import Protocol
 from equipoise.runfolder import registry_file
+from equipoise.runfolder.chronology import order_problems
 from equipoise.runfolder.earlier_openings import prior_openings
-from equipoise.runfolder.ledger import JOB_PREDICTED, PREDICTED, REMOVED, TEST_OPENED, Ledger
+from equipoise.runfolder.ledger import JOB_PREDICTED, PREDICTED, REMOVED, TEST_OPENED, Event, Ledger
 from equipoise.runfolder.ledger_state import cautions
 from equipoise.runfolder.opening_registry import OF_CANDIDATES
 from equipoise.runfolder.predicted_jobs import digest_of, remember
@@ -207,6 +208,12 @@ def test_an_opening_that_was_begun_in_another_folder_counts(trials):
     assert reason.startswith("the test set of this plan was opened before, on 2")
     (row,) = prior_openings(read_lock(trials.path / "second"), Ledger(trials.path / "second"))
     assert row["unended"]
+
+
+def test_predictions_of_a_job_before_the_opening_are_a_contradiction():
+    events = [Event(k, "", kind, {}, "", "") for k, kind in enumerate(("locked", JOB_PREDICTED))]
+    problems = list(order_problems(events, {"seeds": [], "jobs": [], "split": {"folds": []}}))
+    assert problems == ["predictions were recorded before the test set was opened"]
 
 
 def test_a_table_has_the_same_digest_in_memory_and_in_its_file(tmp_path):
