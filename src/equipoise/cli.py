@@ -231,7 +231,7 @@ def _ledger(arguments: argparse.Namespace) -> int:
         return DONE
     state = verification(run, Path(arguments.deposit) if arguments.deposit else None)
     chain = f"head {state['head'] or 'none'} of {state['events']} events; test openings: {state['test_openings']}"
-    state["notes"] += unsealed(folder)
+    state["notes"] += [*unsealed(folder), *(f"exploratory: {text}" for text in run.ledger.cautions)]
     verdict = f"{'verified' if state['verified'] else 'not verified'}: {chain}"
     _say(arguments, state, "\n".join([verdict, *state["problems"], *state["notes"]]))
     return DONE if state["verified"] else REFUSED

@@ -12,7 +12,8 @@ from equipoise.runfolder import opening_registry, registry_file
 from equipoise.runfolder.cache_lock import locked
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.opened_cases import OpenedCases
-from equipoise.runfolder.opening_registry import Place, register
+from equipoise.runfolder.opening_registry import register
+from equipoise.runfolder.place import Place
 from equipoise.statistics.seed_spread import Design, recall
 from equipoise.trials.spread_memory import keep_spread
 

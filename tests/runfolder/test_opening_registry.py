@@ -13,12 +13,21 @@ from equipoise.cohorts.splits.split import split
 from equipoise.errors import LedgerError
 from equipoise.protocol import Protocol
 from equipoise.runfolder import cache_lock, registry_file
-from equipoise.runfolder.ledger import TEST_OPENED, Ledger
+from equipoise.runfolder.earlier_openings import cautions_of_openings, remedy_of_openings
+from equipoise.runfolder.ledger import SETTLED, TEST_OPENED, Ledger
 from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
-from equipoise.runfolder.opening_registry import Place, prior_openings, refuse_replaced, register
+from equipoise.runfolder.opening_registry import (
+    plan_identity,
+    prior_openings,
+    refuse_replaced,
+    register,
+    register_predictions,
+)
+from equipoise.runfolder.place import Place, contrast_of
 from equipoise.runfolder.read import read_lock
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.trials.lock import lock
+from equipoise.trials.run import _with_arithmetic
 
 TEXT = """
 [trial]
@@ -46,15 +55,22 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def opened(folder: Path, seed=0, question="Which is better?", primary="auc", other="densenet") -> dict:
-    """Lock a plan, open its test set as a trial does, and give the lock."""
+def protocol_of(seed=0, question="Which is better?", primary="auc", other="densenet", split="") -> Protocol:
     text = TEXT.format(seed=seed, question=question, primary=primary, other=other)
+    return Protocol.parse(text.replace("[endpoints]", f"{split}\n[endpoints]"))
+
+
+def opened(folder: Path, seed=0, protocol: Protocol | None = None, ends=True, **changes) -> dict:
+    """Lock a plan, open its test set as a trial does, and give the lock."""
     folds = split(COHORT, seed=seed)
     folder.mkdir(parents=True)
-    ledger = lock(folder, Protocol.parse(text), COHORT, folds, {"device": "cpu", "code": {}})
+    protocol = protocol or protocol_of(seed, **changes)
+    ledger = lock(folder, protocol, COHORT, folds, {"device": "cpu", "code": {}})
     plan, cases = read_lock(folder), opened_cases(COHORT, folds)
     event = ledger.append(TEST_OPENED, jobs=[])
-    register(plan, cases, Place.of(folder), ledger, event)
+    register(plan, cases, Place.of(folder, plan), ledger, event)
+    if ends:
+        register_predictions(plan_identity(plan), ledger.events[0].hash, "equal for equal plans", "trial", event)
     return plan
 
 
@@ -73,27 +89,84 @@ def test_the_same_plan_in_another_folder_is_no_further_look(tmp_path):
     assert opened(tmp_path / "two")["prior_openings"] == []
 
 
+@pytest.mark.long
+def test_an_opening_of_the_same_plan_that_has_not_ended_counts_in_other_folders(tmp_path):
+    for attempt in range(3):
+        rows = opened(tmp_path / str(attempt), ends=False)["prior_openings"]
+        assert [row["unended"] for row in rows] == [True] * attempt
+    plan = opened(tmp_path / "last")
+    (reason,) = cautions_of_openings(plan, tuple(plan["prior_openings"]))
+    assert reason.startswith("the test set of this plan was opened before, on 2")
+    assert reason.endswith(", and 2 times more, in an opening that has not ended")
+    assert remedy_of_openings(plan, tuple(plan["prior_openings"])).startswith("end the run that was interrupted")
+    # One that ends later, in its own folder, is an opening like others.
+    for attempt in range(3):
+        ledger = Ledger(tmp_path / str(attempt))
+        register_predictions(plan_identity(plan), ledger.events[0].hash, "x", "trial", ledger.last(TEST_OPENED))
+    assert opened(tmp_path / "after")["prior_openings"] == []
+
+
+@pytest.mark.long
+def test_a_copy_of_a_run_folder_knows_the_opening_that_was_begun_in_the_other(tmp_path):
+    plan = opened(tmp_path / "run", ends=False)
+    shutil.copytree(tmp_path / "run", tmp_path / "moved")
+    cases = opened_cases(COHORT, split(COHORT))
+    assert prior_openings(plan, cases, Place(tmp_path / "moved", None, None), Ledger(tmp_path / "moved")) == []
+    ledger = tmp_path / "moved" / "ledger.jsonl"
+    ledger.write_text("".join(ledger.read_text().splitlines(keepends=True)[:1]))
+    (row,) = prior_openings(plan, cases, Place(tmp_path / "moved", None, None), Ledger(tmp_path / "moved"))
+    assert row["unended"]
+
+
 def test_other_cases_are_no_prior_opening(tmp_path):
     plan = opened(tmp_path / "one")
     other = {**plan, "protocol_sha256": "x", "cohort": {"fingerprint": "another"}}
     nothing, one = OpenedCases(("0" * 16,), ("",)), opened_cases(COHORT, split(COHORT)).files[:1]
-    assert prior_openings(other, nothing, Place.of(tmp_path)) == []
-    assert len(prior_openings(other, OpenedCases(one, ("",)), Place.of(tmp_path))) == 1
+    assert prior_openings(other, nothing, Place(tmp_path, None, None)) == []
+    assert len(prior_openings(other, OpenedCases(one, ("",)), Place(tmp_path, None, None))) == 1
 
 
 def test_a_contrast_by_case_is_no_prior_opening_of_its_trial(tmp_path):
+    with_contrast = protocol_of(split='contrast = "case"')
+    opened(tmp_path / "run", protocol=with_contrast)
+    assert opened(tmp_path / "run" / "by-case", seed=1, protocol=with_contrast.by_case())["prior_openings"] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("planned", ["", 'contrast = "case"'])
+def test_another_plan_in_the_folder_of_the_contrast_is_one_more_look(tmp_path, planned):
+    opened(tmp_path / "run", protocol=protocol_of(split=planned))
+    foreign = protocol_of(question="Which is better now?")
+    assert len(opened(tmp_path / "run" / "by-case", protocol=foreign)["prior_openings"]) == 1
+    assert len(opened(tmp_path / "elsewhere", protocol=foreign)["prior_openings"]) == 1
+
+
+@pytest.mark.long
+def test_a_contrast_that_was_written_into_the_lock_afterwards_is_none(tmp_path):
     opened(tmp_path / "run")
-    assert opened(tmp_path / "run" / "by-case", seed=1)["prior_openings"] == []
+    foreign = protocol_of(question="Which is better now?")
+    file = tmp_path / "run" / "lock.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"contrast_sha256": foreign.sha256()}))
+    assert len(opened(tmp_path / "run" / "by-case", protocol=foreign)["prior_openings"]) == 1
+
+
+@pytest.mark.long
+def test_a_contrast_with_the_measured_arithmetic_is_that_of_its_trial(tmp_path):
+    with_contrast = protocol_of(split='contrast = "case"\n[training]\nprecision = "auto"')
+    opened(tmp_path / "run", protocol=with_contrast)
+    measured = _with_arithmetic(with_contrast, {"precision": "bfloat16", "compile": False})
+    Ledger(tmp_path / "run").append(SETTLED, **contrast_of(measured))
+    assert opened(tmp_path / "run" / "by-case", protocol=measured.by_case())["prior_openings"] == []
 
 
 def test_a_ledger_that_lost_an_opening_is_refused(tmp_path):
     opened(tmp_path / "run")
     ledger = Ledger(tmp_path / "run")
-    refuse_replaced(ledger, Place.of(tmp_path / "run"))
+    refuse_replaced(ledger, tmp_path / "run")
     lines = ledger.path.read_text().splitlines(keepends=True)
     ledger.path.write_text("".join(lines[:-1]))
     with pytest.raises(LedgerError, match="was cut or replaced: it lacks the opening of the test set"):
-        refuse_replaced(Ledger(tmp_path / "run"), Place.of(tmp_path / "run"))
+        refuse_replaced(Ledger(tmp_path / "run"), tmp_path / "run")
 
 
 def test_a_cache_that_cannot_be_used_costs_a_remark_only(tmp_path, monkeypatch, caplog):
@@ -120,7 +193,7 @@ def line(tmp_path_factory):
         patch.setattr(registry_file, "cache_folder", store.cache_folder)
         patch.setenv("EQUIPOISE_CACHE", str(place))
         opened(place / "run", seed=3)
-        return (place / "openings.jsonl").read_bytes().strip()
+        return (place / "openings.jsonl").read_bytes().splitlines()[0]
 
 
 def readers(cache, content: bytes, tmp_path) -> int:
@@ -128,7 +201,7 @@ def readers(cache, content: bytes, tmp_path) -> int:
     cache.mkdir(exist_ok=True)
     (cache / "openings.jsonl").write_bytes(content)
     count = len(opened(tmp_path / "run")["prior_openings"])
-    refuse_replaced(Ledger(tmp_path / "run"), Place.of(tmp_path / "run"))
+    refuse_replaced(Ledger(tmp_path / "run"), tmp_path / "run")
     return count
 
 
@@ -143,6 +216,7 @@ def test_rows_without_a_key_or_with_a_value_of_another_type_are_left_out(tmp_pat
     values = (3, True, {"a": 1}, [["a"]], [{}], [None], "\ud800")
     newer = ("name", "endpoints", "images", "pixels")
     spoilt += [row | {key: value} for key in (*ROW_KEYS, *newer) for value in values]
+    spoilt += [row | {"look": value} for value in values[1:]]
     spoilt += [row | {key: None} for key in ROW_KEYS if key not in ("study", "parent")]
     spoilt += [row | {key: "text"} for key in ("arms", "cases")]
     lines = [json.dumps(one).encode() for one in spoilt]

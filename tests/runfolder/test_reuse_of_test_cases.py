@@ -23,10 +23,11 @@ from equipoise.runfolder import registry_file
 from equipoise.runfolder.earlier_openings import cautions_of_openings, prior_openings
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.opened_cases import opened_cases
-from equipoise.runfolder.opening_registry import Place, by_true_names, register
+from equipoise.runfolder.opening_registry import by_true_names, plan_identity, register, register_predictions
 from equipoise.runfolder.opening_registry import prior_openings as looked_up
+from equipoise.runfolder.place import Place
 from equipoise.runfolder.read import read_lock
-from equipoise.runfolder.study_family import FAMILIES, families
+from equipoise.runfolder.study_family import FAMILIES, MEMBERS, families, members
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.trials.lock import lock
 
@@ -83,10 +84,12 @@ def carried_out(folder: Path, text: str = TEXT, cohort: Cohort = COHORT, pixels:
     folder.mkdir(parents=True)
     cases = opened_cases(cohort, folds, CaseCards(cohort).all() if pixels else None)
     ledger = lock(folder, protocol, cohort, folds, {"device": "cpu", "code": {}}, opened=cases)
-    plan, place = by_true_names(read_lock(folder), cohort), Place.of(folder)
-    prior = looked_up(plan, cases, place, ledger.events[0].hash)
+    plan = by_true_names(read_lock(folder), cohort)
+    place = Place.of(folder, plan)
+    prior = looked_up(plan, cases, place, ledger)
     event = ledger.append(TEST_OPENED, jobs=[], **({"prior_openings": prior} if prior else {}))
     register(plan, cases, place, ledger, event)
+    register_predictions(plan_identity(plan), ledger.events[0].hash, "equal for equal plans", "trial", event)
     return reasons(folder)
 
 
@@ -215,7 +218,8 @@ def study_carried_out(out: Path, text: str) -> dict[str, list[str]]:
         )
         for name, one in trials.items()
     }
-    plan = {"name": "seeds", "study_sha256": study.sha256(), FAMILIES: families(cases)}
+    plans = {name: (one.sha256(), COHORT.fingerprint()) for name, one in trials.items()}
+    plan = {"name": "seeds", "study_sha256": study.sha256(), MEMBERS: members(plans), FAMILIES: families(cases)}
     plan |= {} if study.study.correction == "none" else {"correction": study.study.correction}
     (out / "study-plan.json").write_text(json.dumps(plan))
     return {name: carried_out(out / name, one.text) for name, one in trials.items()}
@@ -244,6 +248,34 @@ def test_a_study_that_corrects_for_its_trials_is_confirmatory(tmp_path):
         "a-tiny"
     ]
     assert read_lock(tmp_path / "S" / "a" / "tiny")["endpoints"]["alpha"] == 0.025
+
+
+CORRECTED = STUDY.replace('name = "seeds"', 'name = "seeds"\ncorrection = "bonferroni"')
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("change", ["none", "the list is gone", "the plan is entered"])
+def test_another_plan_in_the_folder_of_a_trial_of_a_study_is_no_trial_of_it(tmp_path, change):
+    study_carried_out(tmp_path / "S", CORRECTED)
+    member = tmp_path / "S" / "a" / "tiny"
+    text = altered((member / "protocol.toml").read_text(), ("alpha = 0.025", "alpha = 0.05"))
+    shutil.move(member, tmp_path / "away")
+    file = tmp_path / "S" / "study-plan.json"
+    plan = json.loads(file.read_text())
+    if change == "the list is gone":
+        del plan[MEMBERS]
+    elif change == "the plan is entered":
+        plan[MEMBERS]["a/tiny"]["protocol_sha256"] = Protocol.parse(text).sha256()
+    file.write_text(json.dumps(plan))
+    (reason,) = carried_out(member, text)
+    assert "of its 18 test cases had been opened 2 times before by other plans" in reason
+    assert ("study" in read_lock(member)) is (change != "none")
+
+
+@pytest.mark.long
+def test_a_study_that_is_run_again_elsewhere_stays_one_family(tmp_path):
+    for place in ("one", "two"):
+        assert study_carried_out(tmp_path / place, CORRECTED) == {"a/tiny": [], "b/tiny": []}
 
 
 def renamed(cohort: Cohort) -> Cohort:
@@ -340,7 +372,7 @@ def test_a_line_that_an_earlier_version_wrote_is_still_recognised(tmp_path):
     cohort = with_files(phantom(cases=60, size=32))
     carried_out(tmp_path / "first", cohort=cohort, pixels=True)
     file = tmp_path / "cache" / "openings.jsonl"
-    row = json.loads(file.read_text())
+    row = json.loads(file.read_text().splitlines()[0])
     half = len(row["pixels"]) // 2
     file.write_text(json.dumps(row | {"pixels": row["pixels"][:half]}) + "\n")
     (reason,) = carried_out(tmp_path / "second", altered(TEXT, *OTHER_ARMS), with_files(cohort, 5000), pixels=True)

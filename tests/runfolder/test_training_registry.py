@@ -23,12 +23,13 @@ from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.ledger_state import open_ledger, state_of
 from equipoise.runfolder.opened_cases import opened_cases
+from equipoise.runfolder.predicted_jobs import digest_of
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.training_registry import register_weights, trained_with
 from equipoise.runfolder.weight_digests import digests_of
 from equipoise.training.preparation.staging import plan_jobs
 from equipoise.trials.lock import lock
-from equipoise.trials.opening import digest_of, record_opening, record_predictions
+from equipoise.trials.opening import record_opening, record_predictions
 
 _FIRST = 'preset = "tiny"}\noptimizer = {name = "sgd", lr = 0.01}\n'
 FROM_FILE = (f"{_FIRST}[[arms]]", f'{_FIRST}pretrained = "start.safetensors"\n[[arms]]')
@@ -177,8 +178,8 @@ def predicted(folder: Path, score: float) -> list[str]:
     job = plan_jobs(protocol, COHORT, len(folds), folder)[0]
     write_parquet(replace(answers(), scores=np.array([[1 - score, score]])), job.predictions_file)
     ledger = Ledger(folder)
-    record_opening(trial, ledger, [job], None)
-    record_predictions(trial, ledger, [job], {"sha256": {}})
+    opening = record_opening(trial, ledger, [job], None)
+    record_predictions(trial, ledger, [job], opening, {"sha256": {}})
     return cautions_of_openings(read_lock(folder), prior_openings(read_lock(folder), Ledger(folder)))
 
 

@@ -8,7 +8,8 @@ from equipoise.protocol import Protocol
 from equipoise.report.text.reasons import sentence
 from equipoise.runfolder.ledger import TEST_OPENED
 from equipoise.runfolder.opened_cases import opened_cases
-from equipoise.runfolder.opening_registry import Place, register
+from equipoise.runfolder.opening_registry import plan_identity, register, register_predictions
+from equipoise.runfolder.place import Place
 from equipoise.runfolder.read import read_lock
 from equipoise.statistics.reasons import Reason
 from equipoise.testing.phantoms.cases import phantom
@@ -46,12 +47,15 @@ def looks(**plan):
 def opened(tmp_path):
     """Open the test set of a plan, as a trial does."""
 
-    def act(**plan):
+    def act(ends=True, **plan):
         folds, folder = split(COHORT, seed=plan.get("seed", 0)), tmp_path / str(sorted(plan.items()))
         folder.mkdir()
         ledger = lock(folder, protocol(**plan), COHORT, folds, {"device": "cpu", "code": {}})
         event = ledger.append(TEST_OPENED, jobs=[])
-        register(read_lock(folder), opened_cases(COHORT, folds, CARDS.all()), Place.of(folder), ledger, event)
+        plan = read_lock(folder)
+        register(plan, opened_cases(COHORT, folds, CARDS.all()), Place.of(folder, plan), ledger, event)
+        if ends:
+            register_predictions(plan_identity(plan), ledger.events[0].hash, "equal for equal plans", "trial", event)
 
     return act
 
@@ -78,6 +82,13 @@ def test_earlier_openings_are_told_with_what_helps(opened, plan, words):
     if words:
         assert sentences[0].startswith("This trial would be exploratory: ")
         assert words in sentences[0]
+
+
+def test_an_interrupted_opening_of_the_same_plan_is_told_with_what_helps(opened):
+    opened(ends=False)
+    (text,) = looks()
+    assert "of this plan was opened before" in text
+    assert text.endswith("end the run that was interrupted, by the same command in its folder, in place of a new one.")
 
 
 def test_what_was_opened_after_the_same_plan_does_not_count(opened):

@@ -9,6 +9,7 @@ from typing import Any
 from equipoise.runfolder.ledger import (
     FAILED,
     FINISHED,
+    JOB_PREDICTED,
     KINDS,
     LOCKED,
     PREDICTED,
@@ -105,7 +106,7 @@ def order_problems(events: Sequence[Event], lock: Mapping[str, Any]) -> Iterator
             yield from _end(event, state, planned | draws, lock)
         elif event.kind == TEST_OPENED:
             yield from _opening(event, state, lock, strict)
-        elif event.kind == PREDICTED and not state.opened:
+        elif event.kind in (JOB_PREDICTED, PREDICTED) and not state.opened:
             yield "predictions were recorded before the test set was opened"
         elif event.kind not in KINDS:
             yield f"event {event.number} is of the kind {event.kind!r}, which this version does not know"

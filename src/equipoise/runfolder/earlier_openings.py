@@ -41,22 +41,36 @@ def counts(row: Opening, lock: Mapping[str, Any]) -> bool:
 def cautions_of_openings(lock: Mapping[str, Any], rows: tuple[Opening, ...]) -> list[str]:
     """Return why earlier openings, or other trials of the same study, make the results exploratory."""
     counted = [row for row in rows if counts(row, lock)]
-    same = [row for row in counted if row.get("same_plan") is True]
-    others = [row for row in counted if row not in same]
-    return [*_of_the_same_plan(same), *_of_other_plans(others), *_of_the_study(_family(lock))]
+    unended = [row for row in counted if row.get("unended") is True]
+    same = [row for row in counted if row.get("same_plan") is True and row not in unended]
+    others = [row for row in counted if row not in same and row not in unended]
+    return [*_of_unended(unended), *_of_the_same_plan(same), *_of_other_plans(others), *_of_the_study(_family(lock))]
+
+
+def _of_unended(rows: list[Opening]) -> list[str]:
+    if not rows:
+        return []
+    return [f"the test set of this plan was opened before, on {_days(rows)}, in an opening that has not ended"]
 
 
 def _of_the_same_plan(rows: list[Opening]) -> list[str]:
     if not rows:
         return []
-    day = str(rows[0].get("opened_at", ""))[:10]
+    return [f"this plan was run before, on {_days(rows)}, and gave other results"]
+
+
+def _days(rows: list[Opening]) -> str:
+    """Return the day of the first row, and how many more there are."""
     more = f", and {len(rows) - 1} time{'s' * (len(rows) > 2)} more" if len(rows) > 1 else ""
-    return [f"this plan was run before, on {day}{more}, and gave other results"]
+    return f"{str(rows[0].get('opened_at', ''))[:10]}{more}"
 
 
 def remedy_of_openings(lock: Mapping[str, Any], rows: tuple[Opening, ...]) -> str:
     """Return what makes results confirmatory although earlier openings count, as the end of a sentence."""
-    if any(texts_in(row, "in_common") for row in rows if counts(row, lock)):
+    counted = [row for row in rows if counts(row, lock)]
+    if counted and all(row.get("unended") is True for row in counted):
+        return "end the run that was interrupted, by the same command in its folder, in place of a new one"
+    if any(texts_in(row, "in_common") for row in counted):
         # As docs/decisions/0024 has it: a reason does not undo tuning on the test set.
         return "a verdict needs test cases that no trial has opened; split.reuse does not help where arms are related"
     return 'if these test cases may be opened again, state why before the run: split.reuse = "REASON"'

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from equipoise.atomic_write import json_bytes
 from equipoise.protocol import Arm, InferenceSection, TrainingSection
-from equipoise.runfolder.paths import CHECKPOINT, DONE, HISTORY, PREDICTIONS, WEIGHTS, draw_name, job_name
+from equipoise.runfolder.paths import CHECKPOINT, DONE, HISTORY, JOBS, PREDICTIONS, WEIGHTS, draw_name, job_name
 from equipoise.runfolder.read import read_done, read_history
 from equipoise.runfolder.writer import Writer
 from equipoise.tasks import Task, task_named
@@ -94,6 +94,11 @@ class Job:
     def weights_file(self) -> Path:
         """The weights of the chosen epoch."""
         return self.folder / CHECKPOINT / WEIGHTS
+
+    @property
+    def run_folder(self) -> Path | None:
+        """The run folder in which the job lies; None of a job without a trial."""
+        return next((place.parent for place in self.folder.parents if place.name == JOBS), None)
 
     @property
     def predictions_file(self) -> Path:

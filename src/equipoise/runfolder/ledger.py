@@ -22,11 +22,16 @@ FAILED = "failed"
 SETTLED = "settled"
 TUNED = "tuned"
 TEST_OPENED = "test opened"
+JOB_PREDICTED = "job predicted"
+REMOVED = "predictions removed"
 PREDICTED = "predicted"
 LOOKED = "looked"
 EXPLAINED = "explained"
+CHANGED = "changed_jobs"
+"""The key of the event "predicted" with the jobs that gave other predictions before, in an interrupted opening."""
 KINDS = (
-    LOCKED, STARTED, RESTARTED, FINISHED, FAILED, SETTLED, TUNED, TEST_OPENED, PREDICTED, LOOKED, EXPLAINED,
+    LOCKED, STARTED, RESTARTED, FINISHED, FAILED, SETTLED, TUNED, TEST_OPENED, JOB_PREDICTED, REMOVED, PREDICTED,
+    LOOKED, EXPLAINED,
 )  # fmt: skip
 
 

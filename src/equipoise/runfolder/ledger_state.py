@@ -9,7 +9,7 @@ from equipoise.errors import LedgerError
 from equipoise.runfolder.chronology import record_of
 from equipoise.runfolder.earlier_openings import cautions_of_openings, prior_openings
 from equipoise.runfolder.evidence import sha256_of
-from equipoise.runfolder.ledger import SETTLED, TEST_OPENED, Ledger
+from equipoise.runfolder.ledger import CHANGED, PREDICTED, SETTLED, TEST_OPENED, Ledger
 from equipoise.runfolder.openings import openings
 from equipoise.runfolder.own_code import read_protocol
 from equipoise.runfolder.paths import LEDGER, PROTOCOL
@@ -131,7 +131,7 @@ def _trouble(lock: Mapping[str, Any], ledger: Ledger) -> str:
 
 def cautions(lock: Mapping[str, Any], ledger: Ledger) -> tuple[str, ...]:
     """Return why the results are exploratory although the record holds, for the first line of the page."""
-    reasons = cautions_of_openings(lock, prior_openings(lock, ledger))
+    reasons = [*cautions_of_openings(lock, prior_openings(lock, ledger)), *_of_changed(ledger)]
     leaks = [leak for leak in lock.get("leaks") or () if isinstance(leak, Mapping) and leak.get("kind") in _CERTAIN]
     if leaks:
         pairs = "one pair" if len(leaks) == 1 else f"{len(leaks)} pairs"
@@ -146,6 +146,18 @@ def cautions(lock: Mapping[str, Any], ledger: Ledger) -> tuple[str, ...]:
     return tuple(reasons)
 
 
+def _of_changed(ledger: Ledger) -> list[str]:
+    """Name the jobs that answered otherwise when they were predicted again, as after an interrupted opening."""
+    lists = [event.data.get(CHANGED) for event in ledger.events if event.kind == PREDICTED]
+    names = sorted({str(name) for names in lists if isinstance(names, list) for name in names})
+    if not names:
+        return []
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return [f"jobs that were predicted again gave other predictions than before: {', '.join(names[:_NAMED])}{more}"]
+
+
+_NAMED = 3
+"""Jobs that a sentence names."""
 _CERTAIN = ("patient", "study", "equal")
 
 

@@ -7,8 +7,7 @@ lines are only appended; a new machine, or a deleted cache, does not know them.
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,41 +17,20 @@ from equipoise.errors import LedgerError
 from equipoise.progress import remark
 from equipoise.runfolder.ledger import Event, Ledger
 from equipoise.runfolder.opened_cases import OpenedCases, same_cohort
-from equipoise.runfolder.paths import BY_CASE, LEDGER
+from equipoise.runfolder.place import CONTRAST, Place
 from equipoise.runfolder.registry_file import append, are_texts, is_text, rows_of
 from equipoise.runfolder.relation import arms_of, differences, in_common, judged_by
-from equipoise.runfolder.study_family import family_of
 
 _FILE = "openings.jsonl"
+OF_CANDIDATES = "c:"
+"""What a digest of tables with candidates begins with: earlier versions left the candidates out."""
+_LOOK = "look"
+"""The key with the number of seeds of a planned look; None in a plan without looks."""
 _NO_PART_OF_THE_PLAN = (
     "locked_at", "machine", "code_folder", "prior_openings", "leaks", "telling", "not_leaks", "study",
-    "initial_weights", "prior_trainings", "unrecorded",
+    "initial_weights", "prior_trainings", "unrecorded", CONTRAST,
 )  # fmt: skip
 """Keys of a lock that another place or day changes; two locks that agree in all others give the same numbers."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a trial belongs: the study of which it is a trial, and the trial of which it is the contrast by case.
-
-    family: what lock.json keeps of the study, as `study_family.family_of` returns it; None outside of one.
-    """
-
-    folder: Path
-    study: str | None
-    parent: str | None
-    family: Mapping[str, Any] | None = None
-
-    @classmethod
-    def of(cls, folder: Path) -> "Place":
-        """Find out where a run folder belongs."""
-        parent, whole = None, folder
-        if folder.name == BY_CASE and (folder.parent / LEDGER).is_file():
-            events = Ledger(folder.parent).events
-            parent, whole = (events[0].hash if events else None), folder.parent
-        family = family_of(whole)
-        study = None if family is None else family["study_sha256"]
-        return cls(folder.resolve(), study, parent, None if parent else family)
 
 
 def by_true_names(lock: Mapping[str, Any], cohort: Cohort) -> dict[str, Any]:
@@ -76,16 +54,19 @@ def plan_identity(lock: Mapping[str, Any]) -> str:
 
 
 def prior_openings(
-    lock: Mapping[str, Any], opened: OpenedCases, place: Place, run: str = "", *, planned: bool = False
+    lock: Mapping[str, Any], opened: OpenedCases, place: Place, ledger: Ledger | None = None, *, planned: bool = False
 ) -> list[dict[str, Any]]:
     """Return the earlier openings of any of these test cases, or of their cohort for a related arm, by other plans.
 
-    run: the hash of the trial's own first event, whose openings are its own. A repeat of the very same plan gives the
-    same numbers, and is no further look; what others opened after the plan's first opening does not count against it.
+    ledger: the trial's own, whose openings are its own. A repeat of the very same plan gives the same numbers, and is
+    no further look; what others opened after the plan's first opening does not count against it. An opening of the very
+    same plan that has not ended counts: nobody knows what it would have given, and single jobs may have been read.
     planned: no arm has been tried, so that a plan of this protocol on these data is taken for the very same.
     Where the registry cannot be read there are none, with a remark.
     """
     rows, cases = list(_rows()), len(opened.files)
+    events = [] if ledger is None else ledger.events
+    run = events[0].hash if events else ""
     same = {plan_identity(lock)}
     if planned:
         of_plan = (lock["protocol_sha256"], lock["cohort"]["fingerprint"])
@@ -110,7 +91,22 @@ def prior_openings(
                 "differs": differences(row, lock, shared, cases),
                 "same_study": place.study is not None and row["study"] == place.study,
             }
-    return list(openings.values())
+    return [*openings.values(), *_unended(rows, same, {event.hash for event in events})]
+
+
+def _unended(rows: list[Mapping[str, Any]], same: Collection[str], own: Collection[str]) -> list[dict[str, Any]]:
+    """Return the openings of this very plan, outside of the own ledger, whose predictions were never recorded.
+
+    own: the hashes of the ledger's events; a copy of the run folder has the first of them, and other openings.
+    """
+    # Lines of earlier versions, without the key, do not tell which predictions ended which opening.
+    begun = [row for row in rows if row["plan"] in same and _LOOK in row and row["opening"] not in own]
+    ended = {row["opening"] for row in _all_rows(_is_prediction) if "opening" in row} if begun else set()
+    return [
+        {"opening": row["opening"], "opened_at": row["time"], "name": row.get("name", ""), "same_plan": True,
+         "unended": True}
+        for row in begun if row["opening"] not in ended
+    ]  # fmt: skip
 
 
 def _before_repeated(
@@ -136,26 +132,60 @@ def register(lock: Mapping[str, Any], opened: OpenedCases, place: Place, ledger:
         "protocol": lock["protocol_sha256"], "fingerprint": lock["cohort"]["fingerprint"], "name": lock["name"],
         "question": lock["question"], "primary": lock["endpoints"]["primary"], "endpoints": judged_by(lock),
         "arms": arms_of(lock), "seeds": lock["seeds"], "images": opened.images,
-        "registered_at": datetime.now(UTC).isoformat(timespec="seconds"), "cases": list(opened.files),
-        "pixels": opened.pixels_to_keep,
+        "registered_at": _now(), "cases": list(opened.files),
+        "pixels": opened.pixels_to_keep, _LOOK: event.data.get("look"),
     }  # fmt: skip
     _append(row)
 
 
-def register_predictions(identity: str, run: str, digest: str, name: str) -> None:
-    """Append what predictions an opening gave. run: the hash of the first event. digest: of the predictions of jobs."""
-    time = datetime.now(UTC).isoformat(timespec="seconds")
-    _append({"kind": "predicted", "plan": identity, "run": run, "digest": digest, "time": time, "name": name})
+def is_registered(opening: Event) -> bool:
+    """Return whether the registry holds an opening of a ledger."""
+    return any(row["opening"] == opening.hash for row in _rows())
 
 
-def other_results(identity: str, run: str, digest: str) -> list[dict[str, Any]]:
-    """Return the earlier runs of this very plan whose predictions were others, as rows of earlier openings.
+def register_predictions(identity: str, run: str, digest: str, name: str, opening: Event) -> None:
+    """Append what predictions an opening gave, which ends it.
+
+    run: the hash of the first event. digest: of the predictions of jobs. opening: its event in the ledger.
+    """
+    row = {"kind": "predicted", "plan": identity, "run": run, "digest": digest, "time": _now(), "name": name}
+    _append(row | {"opening": opening.hash, _LOOK: opening.data.get("look")})
+
+
+def register_job(run: str, job: str, digest: str) -> None:
+    """Append what a job of an opening is about to write. run: the hash of the first event."""
+    _append({"kind": "job predicted", "run": run, "job": job, "digest": digest, "time": _now()})
+
+
+def job_digests(run: str) -> dict[str, set[str]]:
+    """Return all digests of the predictions that each job of a run has given, in this folder or a copy of it."""
+    digests: dict[str, set[str]] = {}
+    for row in _all_rows(_is_job):
+        if row["run"] == run:
+            digests.setdefault(row["job"], set()).add(row["digest"])
+    return digests
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def other_results(identity: str, ledger: Ledger, opening: Event, digest: str) -> list[dict[str, Any]]:
+    """Return the earlier openings of this very plan that gave other predictions, as rows of earlier openings.
 
     Equal predictions are no further look; others are one more attempt, which a failure made on purpose may have chosen.
+    A look is compared with the same look of other runs, and with another opening of the ledger's first event in a copy
+    of the folder. opening: the event that gave the predictions with this digest.
     """
+    run, own = ledger.events[0].hash, {event.hash for event in ledger.events}
     openings: dict[str, dict[str, Any]] = {}
     for row in _all_rows(_is_prediction):
-        if row["plan"] == identity and row["run"] != run and row["digest"] != digest:
+        is_own = row["opening"] in own if "opening" in row else row["run"] == run
+        # Earlier versions kept no look; theirs are compared where the plan has none.
+        same = row["plan"] == identity and row.get(_LOOK) == opening.data.get("look")
+        # With candidates and without are digests of two versions, and say nothing about each other.
+        comparable = row["digest"].startswith(OF_CANDIDATES) == digest.startswith(OF_CANDIDATES)
+        if same and comparable and not is_own and row["digest"] != digest:
             openings[row["run"]] = {
                 "opening": row["run"], "opened_at": row["time"], "name": row["name"], "same_plan": True,
             }  # fmt: skip
@@ -169,13 +199,15 @@ def _append(row: Mapping[str, Any]) -> None:
         remark(f"the opening of the test set could not be recorded for later trials ({error})")
 
 
-def refuse_replaced(ledger: Ledger, place: Place) -> None:
+def refuse_replaced(ledger: Ledger, folder: Path) -> None:
     """Raise LedgerError where this machine saw the same run folder with openings that its ledger no longer has."""
     if not ledger.events:
         return
     known = {event.hash for event in ledger.events}
     for row in _rows():
-        if (row["run"], row["folder"]) == (ledger.events[0].hash, str(place.folder)) and row["opening"] not in known:
+        if (row["run"], row["folder"]) == (ledger.events[0].hash, str(folder.resolve())) and row[
+            "opening"
+        ] not in known:
             raise LedgerError(
                 f"{ledger.path} was cut or replaced: it lacks the opening of the test set of {row['time']}; restore "
                 "the original file, or run the trial again in a new folder"
@@ -202,8 +234,26 @@ def _all_rows(is_whole: Callable[[object], bool]) -> Iterator[Mapping[str, Any]]
 
 
 def _is_prediction(row: object) -> bool:
-    keys = ("plan", "run", "digest", "time", "name")
-    return isinstance(row, dict) and row.get("kind") == "predicted" and all(is_text(row.get(key)) for key in keys)
+    return (
+        _is_of_texts(row, "predicted", ("plan", "run", "digest", "time", "name"))
+        and isinstance(row, dict)
+        and ("opening" not in row or is_text(row["opening"]))
+        and _has_look(row)
+    )
+
+
+def _is_job(row: object) -> bool:
+    return _is_of_texts(row, "job predicted", ("run", "job", "digest", "time"))
+
+
+def _is_of_texts(row: object, kind: str, keys: Sequence[str]) -> bool:
+    return isinstance(row, dict) and row.get("kind") == kind and all(is_text(row.get(key)) for key in keys)
+
+
+def _has_look(row: Mapping[str, Any]) -> bool:
+    """Return whether a line names a number of seeds, or none, or is of an earlier version."""
+    look = row.get(_LOOK)
+    return look is None or type(look) is int
 
 
 def _is_whole(row: object) -> bool:
@@ -216,4 +266,5 @@ def _is_whole(row: object) -> bool:
         and all(are_texts(row.get(key)) for key in _LISTS)
         and all(is_text(row[key]) for key in _NEWER_TEXTS if key in row)
         and all(are_texts(row[key]) for key in _NEWER_LISTS if key in row)
+        and _has_look(row)
     )

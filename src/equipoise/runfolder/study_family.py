@@ -4,6 +4,8 @@ The family is computed when the study is begun, before any trial is trained, and
 it: a run folder that is taken out of its study says of which others it is one.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -15,6 +17,10 @@ from equipoise.runfolder.read import read_study_plan
 
 FAMILIES = "shared_test_cases"
 """Key of study-plan.json: pairs of trials that share test cases or a cohort."""
+MEMBERS = "planned_trials"
+"""Key of study-plan.json: of each trial, by "COHORT/MODEL", the hash of its protocol and the cohort's fingerprint."""
+_PLAN = "plan_sha256"
+_PROTOCOL, _FINGERPRINT = "protocol_sha256", "fingerprint"
 
 
 def families(trials: Mapping[str, tuple[str, OpenedCases]]) -> list[dict[str, Any]]:
@@ -31,27 +37,60 @@ def families(trials: Mapping[str, tuple[str, OpenedCases]]) -> list[dict[str, An
     return rows
 
 
-def family_of(folder: Path) -> dict[str, Any] | None:
-    """Return what a trial's lock keeps of its study; None where the run folder is in none.
+def members(trials: Mapping[str, tuple[str, str]]) -> dict[str, dict[str, str]]:
+    """Return what study-plan.json keeps of each trial. trials: by "COHORT/MODEL", both hashes; see `MEMBERS`."""
+    return {name: {_PROTOCOL: protocol, _FINGERPRINT: cohort} for name, (protocol, cohort) in trials.items()}
 
-    {"name", "study_sha256", "trial", "correction", "shares": [{"trial", "test_cases_shared"}]}
+
+def family_of(folder: Path, lock: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a trial's lock keeps of its study; None where it is in none, or is none of its trials.
+
+    {"name", "study_sha256", "plan_sha256", "trial", "correction", "shares": [{"trial", "test_cases_shared"}]}
+    lock: the plan that is to be run, or was, in the folder.
     """
     place = folder.parent.parent
     if not (place / STUDY_PLAN).is_file():
         return None
-    plan = read_study_plan(place)
+    study = read_study_plan(place)
     trial = f"{folder.parent.name}/{folder.name}"
+    if not _is_member(study, trial, lock):
+        return None
     return {
-        "name": str(plan.get("name", "")),
-        "study_sha256": str(plan.get("study_sha256")),
+        "name": str(study.get("name", "")),
+        "study_sha256": str(study.get("study_sha256")),
+        **({_PLAN: _hash(study)} if MEMBERS in study else {}),
         "trial": trial,
-        "correction": str(plan.get("correction", "none")),
+        "correction": str(study.get("correction", "none")),
         "shares": [
             {"trial": row["b"] if row["a"] == trial else row["a"], "test_cases_shared": row["test_cases_shared"]}
-            for row in related_trials(plan)
+            for row in related_trials(study)
             if trial in (row["a"], row["b"])
         ],
     }
+
+
+def identity_of(family: Mapping[str, Any]) -> str:
+    """Return by what the registry knows a study: equal for the same study in another folder.
+
+    The hash of the whole plan: whoever writes a trial into study-plan.json, or takes the list out, has another study.
+    """
+    return str(family.get(_PLAN) or family["study_sha256"])
+
+
+def _is_member(study: Mapping[str, Any], trial: str, lock: Mapping[str, Any]) -> bool:
+    """Return whether a plan is the one that the study has for this trial, alpha included; earlier versions kept none.
+
+    Otherwise a run of any plan that is laid into the folder of a trial would count the study's openings as its own.
+    """
+    if MEMBERS not in study:
+        return True
+    known = study[MEMBERS]
+    own = {_PROTOCOL: lock["protocol_sha256"], _FINGERPRINT: lock["cohort"].get("fingerprint")}
+    return isinstance(known, Mapping) and known.get(trial) == own
+
+
+def _hash(study: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(study, sort_keys=True).encode()).hexdigest()
 
 
 def related_trials(plan: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -16,7 +16,6 @@ from equipoise.progress import remark
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.opened_cases import OpenedCases
-from equipoise.runfolder.paths import JOBS
 from equipoise.runfolder.registry_file import append, are_texts, is_text, rows_of
 from equipoise.runfolder.weight_digests import digests_of
 
@@ -58,7 +57,7 @@ def register_trainings(lock: Mapping[str, Any], plan: str, opened: OpenedCases, 
 
 def register_weights(job: Job) -> None:
     """Append the weights of a job that has ended, with the cases that they have seen, also through initial weights."""
-    folder = next((place.parent for place in job.folder.parents if place.name == JOBS), None)
+    folder = job.run_folder
     try:
         events = () if folder is None else Ledger(folder).events
         if not events:

@@ -9,7 +9,8 @@ from equipoise.cohorts.splits.split import Fold
 from equipoise.protocol import Protocol
 from equipoise.runfolder.earlier_openings import cautions_of_openings, remedy_of_openings
 from equipoise.runfolder.opened_cases import opened_cases
-from equipoise.runfolder.opening_registry import Place, by_true_names, prior_openings
+from equipoise.runfolder.opening_registry import by_true_names, prior_openings
+from equipoise.runfolder.place import Place
 from equipoise.trials.lock import describe
 
 

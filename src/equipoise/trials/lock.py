@@ -25,10 +25,11 @@ from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.names import IDS
 from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
-from equipoise.runfolder.opening_registry import Place, by_true_names, plan_identity, prior_openings, refuse_replaced
+from equipoise.runfolder.opening_registry import by_true_names, plan_identity, prior_openings, refuse_replaced
 from equipoise.runfolder.own_code import refuse_other_modules
 from equipoise.runfolder.ownership import RUN, claim
 from equipoise.runfolder.paths import BASELINES, CASES, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
+from equipoise.runfolder.place import Place, contrast_of
 from equipoise.runfolder.plan import plan_differences, plan_of
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.registry_file import trouble
@@ -62,7 +63,7 @@ def lock(
         _verify(folder, plan, protocol)
         ledger = Ledger(folder)
         _verify_record(folder, ledger)
-        refuse_replaced(ledger, Place.of(folder))
+        refuse_replaced(ledger, folder)
         _remark_environment(folder, plan)
         return ledger
     opened = opened or opened_cases(cohort, folds)
@@ -74,7 +75,7 @@ def lock(
     write_text(folder / CASES, cases_table(cohort, folds))
     plan = locked_plan(folder, protocol, cohort, folds, record)
     plan |= {"protocol_file_sha256": sha256_of(folder / PROTOCOL)}
-    _look_back(plan, protocol, cohort, opened, Place.of(folder))
+    _look_back(plan, protocol, cohort, opened, Place.of(folder, plan))
     # The file is on the disk before its hash is in the ledger: a power cut between the two must not leave the hash of a
     # file that does not exist.
     write_json(file, plan)
@@ -88,7 +89,7 @@ def locked_plan(
     folder: Path, protocol: Protocol, cohort: Cohort, folds: Sequence[Fold], record: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the plan as a new lock in `folder` states it: with the place of the user's code, versions and the time."""
-    plan = describe(protocol, cohort, folds) | record
+    plan = describe(protocol, cohort, folds) | record | contrast_of(protocol)
     if plan["own"] or ":" in cohort.task:
         # Relative, so that the run folder and the code can be moved together.
         plan["code_folder"] = os.path.relpath(protocol.folder, folder)

@@ -1,7 +1,7 @@
 """Run a planned trial: lock, train, open the test set once, judge."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from equipoise.runfolder.paths import (
     SAMPLES,
     samples_folder,
 )
+from equipoise.runfolder.place import contrast_of
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.verify import interrupted_maps
 from equipoise.training.data.samples import Samples, staged
@@ -258,11 +259,17 @@ def _settle(trial: Trial, ledger: Ledger, workers: Engine) -> Trial:
         ((_, outcome),) = workers.run("equipoise.training.loop.arithmetic:settle", [request], lambda: None)
         if isinstance(outcome, local.Failure):
             raise ProtocolError(f"precision and compiling could not be measured: {outcome.text}")
-        recorded = ledger.append(SETTLED, **outcome)
+        recorded = ledger.append(SETTLED, **outcome, **contrast_of(_with_arithmetic(trial.protocol, outcome)))
     chosen = {key: recorded.data[key] for key in ("precision", "compile")}
-    protocol = trial.protocol.model_copy(update={"training": trial.protocol.training.model_copy(update=chosen)})
+    protocol = _with_arithmetic(trial.protocol, chosen)
     jobs, draws = ([job.settled(**chosen) for job in jobs] for jobs in (trial.jobs, trial.draws))
     return replace(trial, protocol=protocol, jobs=jobs, draws=draws)
+
+
+def _with_arithmetic(protocol: Protocol, chosen: Mapping[str, Any]) -> Protocol:
+    """Return the protocol with the precision and compiling that were measured to be the fastest."""
+    values = {key: chosen[key] for key in ("precision", "compile")}
+    return protocol.model_copy(update={"training": protocol.training.model_copy(update=values)})
 
 
 def _tune(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> Trial:

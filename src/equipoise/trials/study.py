@@ -22,7 +22,7 @@ from equipoise.runfolder.ownership import STUDY, claim, prove_ours
 from equipoise.runfolder.paths import LOCK, STUDY_FILE, STUDY_PLAN, STUDY_RESULTS, trial_folder
 from equipoise.runfolder.read import read_lock, read_results, read_study_plan
 from equipoise.runfolder.seal import is_sealed
-from equipoise.runfolder.study_family import FAMILIES, families
+from equipoise.runfolder.study_family import FAMILIES, MEMBERS, families, members
 from equipoise.runfolder.verify import interrupted_maps
 from equipoise.trials.check import Checked, check
 from equipoise.trials.plan import Trial, honest_leaks, plan, read
@@ -142,21 +142,22 @@ def _claim(study: Study, file: Path, out: Path, prepared: Sequence[tuple[Trial, 
         if not place.is_file():
             write_text(out / STUDY_FILE, file.read_text(encoding="utf-8"))
             # Now, while no trial has ended, all of them are prepared, and none has been trained.
-            write_json(place, plan | {FAMILIES: _families([trial for trial, _ in prepared])})
+            write_json(place, plan | _of_trials([trial for trial, _ in prepared]))
     except (OSError, UnicodeDecodeError) as error:
         raise EquipoiseError(f"{place} cannot be written ({error}); name another folder with --out") from error
-    if {key: value for key, value in read_study_plan(out).items() if key != FAMILIES} != plan:
+    if {key: value for key, value in read_study_plan(out).items() if key not in (FAMILIES, MEMBERS)} != plan:
         raise LedgerError(f"{out} belongs to another study; nothing was overwritten, name a new folder with --out")
 
 
-def _families(trials: Sequence[Trial]) -> list[dict[str, Any]]:
-    """Return which trials of the study share test cases, or a cohort."""
+def _of_trials(trials: Sequence[Trial]) -> dict[str, Any]:
+    """Return what the plan of a study keeps of its trials: their plans, and which share test cases, or a cohort."""
     places = {f"{one.out.parent.name}/{one.out.name}": one for one in trials}
     known = {
         name: (one.cohort.fingerprint(), opened_cases(one.cohort, one.folds, one.cards.all()))
         for name, one in places.items()
     }
-    return families(known)
+    plans = {name: (one.protocol.sha256(), one.cohort.fingerprint()) for name, one in places.items()}
+    return {MEMBERS: members(plans), FAMILIES: families(known)}
 
 
 def _ended(folder: Path, protocol: Protocol) -> bool:

@@ -14,8 +14,10 @@ from equipoise.preprocessing import Pipeline
 from equipoise.protocol import Arm, TrainingSection
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import PREDICTIONS, THUMBNAILS, baseline_folder, samples_folder
+from equipoise.runfolder.predicted_jobs import digest_of
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.training.data.samples import Samples
+from equipoise.training.inference import inference
 from equipoise.training.inference.inference import predict_job
 from equipoise.training.inference.test_opening import open_test
 from equipoise.training.loop.train import build_learner
@@ -44,7 +46,7 @@ def test_the_opening_prepares_what_is_held_out_and_writes_the_baselines(opened):
     assert len(np.load(folder / THUMBNAILS).files) == len(fold.test)
 
 
-def test_a_job_predicts_what_its_weights_say_and_only_once(opened):
+def test_a_job_predicts_what_its_weights_say_and_only_once(opened, monkeypatch):
     folder, cohort, fold = opened
     places = (folder / "jobs" / "net" / "0-0", samples_folder(folder, 0), folder)
     job = Job(ARM, 0, 0, *places, "classification", cohort.classes, 1, 2, TrainingSection(), {}, "auc")
@@ -52,7 +54,12 @@ def test_a_job_predicts_what_its_weights_say_and_only_once(opened):
     model = build_learner(job, torch.device("cpu"), Samples.load(job.samples / "validation")).model
     job.weights_file.parent.mkdir(parents=True)
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, job.weights_file)
+    kept = []
+    monkeypatch.setattr(inference, "remember", lambda of, table: kept.append((table, of.predictions_file.exists())))
     table = read_parquet(predict_job(job))
+    ((before, is_written),) = kept
+    assert not is_written, "what can be read is remembered before"
+    assert digest_of({job.name: before}) == digest_of({job.name: table})
     test = Samples.load(job.samples / "test")
     with torch.no_grad():
         expected = torch.softmax(model.eval()(torch.from_numpy(np.array(test.images))), 1)

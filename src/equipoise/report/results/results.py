@@ -28,6 +28,7 @@ from equipoise.report.results.tuning import chosen_settings, tuning_results
 from equipoise.report.results.warnings import other_budgets, run_warnings, unequal_budgets
 from equipoise.runfolder.earlier_openings import reuse_of
 from equipoise.runfolder.paths import BY_CASE, LOCK
+from equipoise.runfolder.place import CONTRAST
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
 from equipoise.statistics.endpoints import at_threshold, endpoint_named, of_case
@@ -100,7 +101,8 @@ def _budget_warnings(
 def _arithmetic(run: RunFolder) -> dict[str, Any] | None:
     """Return the measured choice of precision and compiling, and the layers that run another way; None without both."""
     unsound = run.lock.get("unsound_layers")
-    chosen = {**(run.ledger.settled or {}), **({"unsound_layers": unsound} if unsound else {})}
+    measured = {key: value for key, value in (run.ledger.settled or {}).items() if key != CONTRAST}
+    chosen = {**measured, **({"unsound_layers": unsound} if unsound else {})}
     return chosen or None
 
 

@@ -96,7 +96,10 @@ def _of_openings(run: RunFolder) -> list[Reason]:
     reason = reuse_of(run.lock)
     warnings = [Reason("stated_reuse", reason=reason)] if reason else []
     again = [row for row in run.ledger.prior_openings if row.get("same_plan") is True]
-    warnings += [Reason("same_plan_before", day=str(row.get("opened_at", ""))[:10]) for row in again[:_MOST]]
+    for row in again[:_MOST]:
+        day = str(row.get("opened_at", ""))[:10]
+        unended = row.get("unended") is True
+        warnings.append(Reason("interrupted_before", day=day) if unended else Reason("same_plan_before", day=day))
     rows = [row for row in run.ledger.prior_openings if row not in again]
     for row in rows[:_MOST]:
         lists = {key: texts_in(row, key) for key in ("in_common", "differs")}

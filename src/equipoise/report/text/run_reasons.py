@@ -99,6 +99,14 @@ def same_plan_before(day: str) -> str:
     )
 
 
+def interrupted_before(day: str) -> str:
+    """Describe an opening of this very plan that was begun in another folder and has not ended."""
+    return (
+        f"The test set of this plan was opened before, on {day}, in another run folder, in an opening that has not "
+        "ended: predictions of its single jobs may have been read, so these results are exploratory."
+    )
+
+
 def openings_unknown(why: str) -> str:
     """Describe a cache in which openings can be neither recorded nor looked up."""
     return (
@@ -374,8 +382,8 @@ def unknown_cost() -> str:
 
 
 WRITERS = (
-    record_contradicted, more_contradictions, prior_opening, more_openings, same_plan_before, openings_unknown,
-    prior_trainings, initial_weights, stated_reuse, environments_differ,
+    record_contradicted, more_contradictions, prior_opening, more_openings, same_plan_before, interrupted_before,
+    openings_unknown,    prior_trainings, initial_weights, stated_reuse, environments_differ,
     unequal_budgets, other_budget, stopped_early, opened_often, plan_changed, stated_problem, missing_job,
     warning_of_job, short_training, perfect_arm,
     warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, allowed_copies, near_copies,

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import SLICES, without_channel
+from equipoise.runfolder.predicted_jobs import remember
 from equipoise.runfolder.write import write_planes, write_predictions
 from equipoise.runfolder.writer import Writer
 from equipoise.training.data.samples import Samples
@@ -55,6 +56,8 @@ def written(job: Job, made: Callable[[Parts, Callable[[], None]], Callable[[Part
         parts = {part: Samples.load(job.samples / part) for part in ("validation", "test")}
         answer = made(parts, seldom(writer.beat))
         table, slices = answer(parts, None)
+        # Before the first of these files can be read.
+        remember(job, table)
         for channel in range(job.channels if job.inference.missing_modalities else 0):
             without, _ = answer({"test": parts["test"]}, channel)
             write_predictions(without_channel(job.folder, channel), without, writer.write)
