@@ -34,8 +34,9 @@ from equipoise.runfolder.job import Job
 from equipoise.runfolder.opened_cases import opened_cases
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.kinds import Endpoint
-from equipoise.statistics.margins import refuse_wide_margin
+from equipoise.statistics.margins import refuse_wide_margin, wide_margin
 from equipoise.statistics.own import is_own, try_out
+from equipoise.statistics.reasons import Reason
 from equipoise.training.data.samples import Samples
 from equipoise.training.external.installed import refuse_absent
 from equipoise.training.preparation.staging import plan_jobs, samples_of
@@ -128,10 +129,20 @@ def _check_programs(protocol: Protocol) -> None:
             raise ProtocolError(f"arm {arm.name!r}: nnU-Net trains in one process; start the command without torchrun")
 
 
-def _check_margin(protocol: Protocol, cohort: Cohort) -> None:
+def _margins(protocol: Protocol) -> list[tuple[str, str, float | None]]:
+    """Return the key, the endpoint and the width of every margin."""
     plan = protocol.endpoints
-    margins = [("margin", plan.primary, plan.margin), *((f"margins.{k}", k, v) for k, v in plan.margins.items())]
-    for key, name, margin in margins:
+    return [("margin", plan.primary, plan.margin), *((f"margins.{k}", k, v) for k, v in plan.margins.items())]
+
+
+def wide_margins(trial: Trial) -> list[Reason | None]:
+    """Return the cautions of wide margins; None for one that is narrow."""
+    folder = trial.protocol.folder
+    return [wide_margin(endpoint_of(name, trial.cohort, folder), width) for _, name, width in _margins(trial.protocol)]
+
+
+def _check_margin(protocol: Protocol, cohort: Cohort) -> None:
+    for key, name, margin in _margins(protocol):
         try:
             refuse_wide_margin(endpoint_of(name, cohort, protocol.folder), margin)
         except PredictionError as error:
