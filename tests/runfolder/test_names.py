@@ -1,6 +1,7 @@
 """Pseudonyms sort as names do, hide words of tables and sentences, and are found again in a run folder."""
 
 import dataclasses
+import tomllib
 
 import numpy as np
 import pytest
@@ -20,7 +21,15 @@ from equipoise.runfolder.read import JobRecord, read_lock
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.trials import audit_names
 from equipoise.trials.lock import lock
-from equipoise.trials.names import leaks_named, names_of, new_names, pairs_named, text_named
+from equipoise.trials.names import (
+    for_outputs,
+    leaks_named,
+    names_of,
+    new_names,
+    pairs_named,
+    study_text_named,
+    text_named,
+)
 
 TEXT = """
 [cohort]
@@ -47,6 +56,36 @@ def locked(folder, key=KEY):
     known = new_names(COHORT, cohort)
     lock(folder, PROTOCOL, cohort, folds, {"device": "cpu", "code": {}}, text_named(PROTOCOL, known))
     return cohort, folds
+
+
+STUDY = """
+[split]  # of all
+not_leaks = [["{a}", "Nobody-Here"]]
+[[study.cohorts]]
+name = "one"
+split = {{not_leaks = [["{a}", "{b}"]]}}
+[[study.cohorts]]
+name = "two"
+"""
+
+
+@pytest.mark.parametrize("source", ["manifest", "phantom"])
+def test_the_copy_of_a_study_names_pairs_as_a_trials_copy_does(source):
+    a, b = (case.id for case in COHORT.cases[:2])
+    text = STUDY.format(a=a, b=b)
+    protocol = Protocol.parse(TEXT.format(a=a, b=b).replace('"phantom"\ncases = 60', f'"{source}"\npath = "x.csv"'))
+    made = study_text_named(text, {"two": COHORT, "one": COHORT}, {"one": protocol, "two": protocol})
+    if source == "phantom":  # published: its names name nobody
+        assert made == text
+        return
+    shown = for_outputs(protocol, COHORT)
+    pair = [case.id for case in shown.cases[:2]]
+    document = tomllib.loads(made)
+    assert document["study"]["cohorts"][0]["split"]["not_leaks"] == [pair]
+    assert document["split"]["not_leaks"][0][0] == pair[0]
+    assert "Nobody" not in made
+    assert a not in made
+    assert "# of all" in made
 
 
 def test_pseudonyms_sort_as_the_names_do_and_need_the_key():

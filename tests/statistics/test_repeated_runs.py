@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.special import expit, logit
+from scipy.stats import spearmanr
 
 from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.report.text.reasons import sentence
 from equipoise.statistics import judge
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.panel import align
-from equipoise.statistics.repeated_runs import NEARLY_ELSEWHERE, without_repeats
+from equipoise.statistics.repeated_runs import NEARLY_ELSEWHERE, nearness, without_repeats
 from equipoise.statistics.subgroups import subgroups
 
 Maker = Callable[..., Predictions]
@@ -138,3 +139,24 @@ def test_subgroups_count_a_copied_run_once(segmentation: Maker) -> None:
     once = table.where(table.seed < 2)
     found, expected = (subgroups(one, {"site": site}, endpoint="dice")[0].tests[0].p for one in (table, once))
     assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("noise", "doubted"), [(0.1, True), (1.0, False)])
+def test_how_near_runs_come_is_told_of_an_audit(segmentation: Maker, noise: float, doubted: bool) -> None:
+    """The distance follows from Spearman's correlation r: the mean square of differences of ranks is 2 (1 - r)."""
+    values, stream = dice(), np.random.default_rng(1)
+    for run in (1, 2):
+        values[0, run] = values[0, 0] + noise * values[0, 0].std() * stream.normal(size=60)
+    panel = align(segmentation(values), arms=("a", "b"))
+    (reason,) = nearness(panel, endpoint_named("dice", ["dice"]), ("a", "b"))
+    for (_, apart), runs in zip(reason.facts["arms"], values, strict=True):
+        correlation = max(spearmanr(runs[i], runs[j]).statistic for i, j in ((0, 1), (0, 2), (1, 2)))
+        assert apart == pytest.approx(np.sqrt(2 * (1 - correlation)), rel=1e-6)
+    warnings = [
+        sentence(one) for one in judge(segmentation(values), primary="dice", margin=0.02, elsewhere=True).warnings
+    ]
+    (text,) = [one for one in warnings if one.startswith("The nearest two runs are")]
+    assert ("those of a are nearer than any of them" in text) is doubted
+    trial = judge(segmentation(values), primary="dice", margin=0.02).warnings
+    assert "run_nearness" not in [one.code for one in trial], "a ledger records the trainings of a trial"
+    assert nearness(align(segmentation(values[:, :1])), endpoint_named("dice", ["dice"]), ("a", "b")) == []

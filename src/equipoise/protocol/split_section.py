@@ -24,7 +24,8 @@ class SplitSection(Section):
     not_leaks: pairs of cases whose images are equal or nearly so, and which somebody looked at and found to be of
     different patients; the lock and the report keep them.
 
-    patients: "guessed" groups similar images and treats each group as one patient, where the source states none.
+    patients: "guessed" groups similar images and treats each group as one patient, where the source states none;
+    "confirmed" states that each is a patient, although their names look like images of fewer persons.
     reuse: why test cases that were opened before are opened again for wholly other arms; without it such a trial is
     exploratory, with it the report prints the reason at its top.
     unit: what is never divided between the parts: a patient, or only a case.
@@ -36,7 +37,7 @@ class SplitSection(Section):
     seed: int = 0
     folds: Annotated[int, Field(ge=2)] = 5
     repeats: Positive = 1
-    patients: Literal["stated", "guessed"] = "stated"
+    patients: Literal["stated", "guessed", "confirmed"] = "stated"
     unit: Literal["patient", "case"] = "patient"
     contrast: Literal["none", "case"] = "none"
     allow_leaks: bool = False

@@ -16,12 +16,12 @@ from equipoise.statistics.gatekeeping import gated
 from equipoise.statistics.judgement import Comparison, Judgement, Variance
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.looks import nominal_alpha
-from equipoise.statistics.margins import check_margins, refuse_margin_of_range
+from equipoise.statistics.margins import check_margins, refuse_margin_of_range, wide_margin
 from equipoise.statistics.pairs import compare_family
 from equipoise.statistics.panel import Panel, align
 from equipoise.statistics.ranking import Rank, rank
 from equipoise.statistics.reasons import Reason
-from equipoise.statistics.repeated_runs import FEWEST_VALUES, NEARLY, NEARLY_ELSEWHERE, without_repeats
+from equipoise.statistics.repeated_runs import FEWEST_VALUES, NEARLY, NEARLY_ELSEWHERE, nearness, without_repeats
 from equipoise.statistics.seed_spread import SeedSpread
 from equipoise.statistics.turned_classes import area_of, turned_classes
 from equipoise.statistics.verdict import Question
@@ -78,7 +78,10 @@ def judge(
     measured = endpoint_named(primary, *offered)
     for name, width in ((primary, margin), *own.items()):
         refuse_margin_of_range(endpoint_named(name, *offered), width)
+        wide = wide_margin(endpoint_named(name, *offered), width)
+        notes += [] if wide is None else [wide]
     panel = without_repeats(panel, measured, deterministic, nearly=NEARLY_ELSEWHERE if elsewhere else NEARLY)
+    notes += nearness(panel, measured, trained) if elsewhere else []
     names = dict.fromkeys([primary, *secondary, *_companions(measured, predictions)])
     endpoints = (endpoint_named(name, *offered) for name in names)
     analyses = [analyse(panel, one, _positive(predictions, positive, one), deterministic) for one in endpoints]

@@ -5,9 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from equipoise.errors import PredictionError
 from equipoise.statistics.kinds import Area, ClassRecall, Endpoint
+from equipoise.statistics.reasons import Reason
 
 _GUESSING_AREA = 0.5
 """The AUC of scores without information; the balanced accuracy of two classes that are guessed."""
+_WIDE = 0.1
+"""Share of the range from which a margin is wide."""
 
 
 def refuse_wide_margin(endpoint: Endpoint, margin: float | None) -> None:
@@ -24,6 +27,18 @@ def refuse_wide_margin(endpoint: Endpoint, margin: float | None) -> None:
         f"the margin {margin:g} of {endpoint.name} is half the way from guessing ({_guessing(endpoint):g}) to perfect "
         f"({best:g}) or more, so an arm that has lost half of its use would be equivalent; state the smallest "
         f"difference that matters, below {way / 2:g} (often {way / 25:g} or less)"
+    )
+
+
+def wide_margin(endpoint: Endpoint, margin: float | None) -> Reason | None:
+    """Return the caution of a margin that is a tenth of the range or more, with its share of the way to perfect."""
+    best = endpoint.high if endpoint.higher_is_better else endpoint.low
+    way, width = abs(best - _guessing(endpoint)), endpoint.high - endpoint.low
+    if margin is None or not math.isfinite(width) or margin < _WIDE * width:
+        return None
+    share = margin / way
+    return Reason(
+        "wide_margin", endpoint=endpoint.label, margin=margin, share=share, guessing=_guessing(endpoint), best=best
     )
 
 

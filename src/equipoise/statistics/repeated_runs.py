@@ -8,6 +8,7 @@ a copy that was only rescaled ranks the cases alike.
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ nearer show hardly any spread, so that to count them as one costs a claim on met
 SINGLE_PRECISION = 1e-6  # the same in units of scores: the second file was written with fewer bits
 MOST_DIGITS = 6  # values with more digits were not rounded
 _EXACT = 1e-9  # what arithmetic leaves between equal values
+_MOST = 20  # runs of an arm that are compared for the nearest two: pairs grow with the square
 FEWEST_VALUES = 10  # of a fold, or of rounded values; fewer may agree by chance
 
 
@@ -131,6 +133,26 @@ class _Run:
         return _Values(np.concatenate([fold.values for fold in self.folds]), ranked)
 
 
+def nearness(panel: Panel, endpoint: Endpoint, arms: Collection[str]) -> list[Reason]:
+    """Say how near the nearest two runs of each arm come, in standard deviations over cases; [] with one run each.
+
+    A run that is another one with noise is nearer than trainings of their own were; no distance proves a training.
+    """
+    rows = []
+    for arm in arms:
+        runs = [
+            _Run(tuple(_values(fold, endpoint, int(c)) for fold in panel.folds)) for c in panel.columns(arm)[:_MOST]
+        ]
+        apart = [_apart(one.whole, other.whole) for one, other in combinations(runs, 2) if _comparable(one, other)]
+        rows += [(arm, min(apart))] if apart else []
+    return [Reason("run_nearness", arms=tuple(rows))] if rows else []
+
+
+def _comparable(one: _Run, other: _Run) -> bool:
+    same = all(_same_rows(a, b) for a, b in zip(one.folds, other.folds, strict=True))
+    return same and one.whole.usable and other.whole.usable
+
+
 def _groups(panel: Panel, endpoint: Endpoint, columns: NDArray[np.int64], nearly: float) -> list[list[int]]:
     """Group an arm's columns: each with the first earlier one that it repeats."""
     runs = {int(c): _Run(tuple(_values(fold, endpoint, int(c)) for fold in panel.folds)) for c in columns}
@@ -179,8 +201,12 @@ def _alike(first: _Values, second: _Values, nearly: float) -> bool:
     fewer_bits = SINGLE_PRECISION * max(float(np.abs(first.values).max()), SINGLE_PRECISION)
     if first.ranked and np.sqrt(np.mean(apart**2)) < fewer_bits:
         return True
-    between = float(np.sqrt(np.mean((first.ranks - second.ranks) ** 2)))
-    return between < nearly * first.spread and _near_between_ends(first, second, nearly)
+    return _apart(first, second) < nearly and _near_between_ends(first, second, nearly)
+
+
+def _apart(first: _Values, second: _Values) -> float:
+    """Return the root mean square of the differences of ranks, in standard deviations of the first run's ranks."""
+    return float(np.sqrt(np.mean((first.ranks - second.ranks) ** 2))) / first.spread
 
 
 def _near_between_ends(first: _Values, second: _Values, nearly: float) -> bool:

@@ -10,7 +10,6 @@ from equipoise.evaluation.external.agreement import (
     alike_means,
     common,
     disjoint,
-    not_trained,
     same_truths,
     unpredicted,
 )
@@ -18,6 +17,7 @@ from equipoise.evaluation.external.doubtful_arms import called_arms, perfect_arm
 from equipoise.evaluation.external.fold_sets import whole_folds
 from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients
 from equipoise.evaluation.external.lists import TRAINING
+from equipoise.evaluation.external.other_parts import no_trained_rows, not_counted, not_trained
 from equipoise.evaluation.external.twins import joined_twins
 from equipoise.evaluation.predictions import Predictions
 from equipoise.trials.audit_settings import AuditSettings
@@ -48,6 +48,7 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
         notes += more
     trained = [one for one in collected.lists if one.kind == TRAINING]
     notes += [note for one in trained for note in not_trained(table, one, allowed=allowed)]
+    notes += [*no_trained_rows(table, allowed=allowed), *not_counted(table)]
     notes += [*called_arms(table), *perfect_arms(table)]
     notes += [_APART] if disjoint(table) else []
     if settings.cases_are_patients:

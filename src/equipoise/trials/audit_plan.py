@@ -25,6 +25,7 @@ from equipoise.statistics.endpoints import (
     endpoint_named,
     of_case,
 )
+from equipoise.statistics.failure_marks import refuse_marks
 from equipoise.statistics.failure_values import check_failure_values, parse_failure_values
 from equipoise.statistics.margins import check_margins, parse_margins, refuse_wide_margin
 from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
@@ -66,7 +67,9 @@ def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -
     own = _own(table, names)
     _check_width(table, {primary: settings.margin, **endpoints.get("margins", {})}, own)
     directions.check([name for name in names if _asked(name, table, own)], table.metrics)
-    endpoints |= _failure_values(table, endpoints, parse_failure_values(settings.failure_values))
+    values, doubts = _failure_values(table, endpoints, parse_failure_values(settings.failure_values))
+    endpoints |= values
+    notes += doubts
     notes += _statements(settings, endpoints["failure_values"], measured)
     if not settings.below_chance and not set(names) <= set(table.metrics):
         refuse_turned(table, settings.positive)
@@ -155,13 +158,19 @@ def calls_only(table: Predictions) -> bool:
     return bool(np.isin(table.scores, (0.0, 1.0)).all() and (table.scores.sum(axis=1) == 1).all())
 
 
-def _failure_values(table: Predictions, plan: Mapping[str, Any], values: dict[str, float]) -> dict[str, Any]:
-    """Return the entry of the plan; PredictionError for a value that a metric of the table cannot have."""
+def _failure_values(
+    table: Predictions, plan: Mapping[str, Any], values: dict[str, float]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the entry of the plan, and notes on values that may mark failures.
+
+    Raises PredictionError for a value that a metric of the table cannot have, or that is no measurement.
+    """
     names = (plan["primary"], *plan["secondary"])
     known = {name: of_case(name, plan["structures"]) for name in names if name in table.metrics}
     lower = {name: replace(one, higher_is_better=name not in plan["lower_is_better"]) for name, one in known.items()}
-    check_failure_values(values, table, {k: one if one.direction_known else lower[k] for k, one in known.items()})
-    return {"failure_values": values}
+    directed = {k: one if one.direction_known else lower[k] for k, one in known.items()}
+    check_failure_values(values, table, directed)
+    return {"failure_values": values}, refuse_marks(table, directed, values)
 
 
 def _asked(name: str, table: Predictions, own: Mapping[str, Any]) -> bool:

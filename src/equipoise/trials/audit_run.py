@@ -16,6 +16,7 @@ import numpy as np
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import Collected
 from equipoise.evaluation.external.example_images import ImagesByCase, OutlinesByCase
+from equipoise.evaluation.external.other_parts import untested
 from equipoise.evaluation.predictions import Predictions
 from equipoise.runfolder.ledger_state import LedgerState
 from equipoise.runfolder.read import JobRecord, RunFolder
@@ -68,6 +69,7 @@ def _as_run(table: Predictions, plan: AuditPlan, collected: Collected, notes: Se
             "repeated_rows": collected.repeated_rows,
             "cases_are_patients": plan.cases_are_patients,
             "common_cases": plan.common_cases,
+            "untested_cases": len(untested(table)),
         }
     }
     sources = tuple(asdict(source) for source in collected.sources)

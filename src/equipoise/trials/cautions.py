@@ -12,7 +12,7 @@ from equipoise.cohorts.splits.leakage import Leak
 from equipoise.report.text.configuration import one_patient_prevails, rare_class
 from equipoise.report.text.doubtful_truths import equal_pictures
 from equipoise.trials.mask_shares import mask_doubts
-from equipoise.trials.plan import Trial
+from equipoise.trials.plan import Trial, confirms_patients, images_as_patients
 
 _ENOUGH_CASES, _RARE_SHARE = 10, 0.02
 """Cases from which it can be told that a class is rare, and the share of them up to which it is."""
@@ -28,9 +28,20 @@ def cautions(trial: Trial, leaks: Sequence[Leak] = (), *, named: bool = False) -
     return [
         *attribute_leakage.warnings(trial.cohort, trial.protocol.label),
         *prevailing_patient(trial.cohort),
+        *doubtful_patients(trial, named=named),
         *equal_patients(trial.cohort, trial.cards, leaks, trial.protocol.split.not_leaks, named=named),
         *mask_doubts(trial.cohort, trial.cards.all(), named=named),
     ]
+
+
+def doubtful_patients(trial: Trial, *, named: bool = False) -> list[str]:
+    """Return a sentence where names look like images of fewer persons, and the protocol lets them count as patients."""
+    images = images_as_patients(trial, named=named)
+    if confirms_patients(trial) and images:
+        return [f"{images}; the protocol confirms that each is a patient"]
+    if trial.protocol.split.allow_leaks and images:
+        return [f"{images}; split.allow_leaks lets each count as a patient, which makes intervals too narrow"]
+    return []
 
 
 def equal_patients(

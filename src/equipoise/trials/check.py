@@ -34,7 +34,7 @@ from equipoise.trials.earlier_looks import earlier_looks
 from equipoise.trials.left_out import left_out, left_out_lines, resolving
 from equipoise.trials.measure import detectable_of, forecasts_of
 from equipoise.trials.names import leaks_named, new_names, shows_pseudonyms
-from equipoise.trials.plan import forbids, plan, read, refusals, search_leaks
+from equipoise.trials.plan import forbids, plan, read, refusals, search_leaks, wide_margins
 from equipoise.trials.training_length import short_training
 
 PARTS = ("train", "validation", "test")
@@ -267,7 +267,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool)
         warnings=[
             *(earlier_looks(protocol, trial.cohort, trial.folds, trial.cards) if looks_back else ()),
             *cautions(trial, leaks, named=True),
-            *(sentence(reason) for reason in [short_training(trial)] if reason is not None),
+            *(sentence(reason) for reason in (short_training(trial), *wide_margins(trial)) if reason is not None),
             *rare_classes(trial.cohort, cases),
             *_cache_remark(trial.cards),
         ],

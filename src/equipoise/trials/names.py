@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import tomlkit
 
@@ -10,6 +11,7 @@ from equipoise.cohorts import Case, Cohort
 from equipoise.cohorts.identities import (
     PLAIN,
     are_published,
+    digest_of,
     known_names,
     names_aside,
     user_key,
@@ -81,6 +83,34 @@ def text_named(protocol: Protocol, known: Mapping[str, str]) -> str:
     document = tomlkit.parse(protocol.text)
     document["split"]["not_leaks"] = pairs_named(protocol, known)
     return tomlkit.dumps(document)
+
+
+def study_text_named(text: str, cohorts: Mapping[str, Cohort], protocols: Mapping[str, Protocol]) -> str:
+    """Return the text of a study for its folder, with new names where it names pairs of cases.
+
+    cohorts, protocols: of every cohort of the study by its name, the protocol of any of its trials. Pairs of the table
+    that all cohorts share get the names that the first cohort with such cases gives them.
+    """
+    document = tomlkit.parse(text)
+    tables = {str(one["name"]): one.get("split", {}) for one in document["study"]["cohorts"]}
+    shared: dict[str, str] = {}
+    for name, cohort in cohorts.items():
+        shown = for_outputs(protocols[name], cohort)
+        if shown is not cohort:
+            known = new_names(cohort, shown)
+            _rename_pairs(tables[name], known)
+            shared = known | shared
+    if shared:
+        _rename_pairs(document.get("split", {}), shared)
+    return tomlkit.dumps(document)
+
+
+def _rename_pairs(split: Any, known: Mapping[str, str]) -> None:
+    """Rename the cases of a table's pairs; one that is no case here may be a person's name all the same."""
+    if "not_leaks" in split:
+        split["not_leaks"] = [
+            [known.get(name) or f"x-{digest_of(str(name), user_key())}" for name in pair] for pair in split["not_leaks"]
+        ]
 
 
 @dataclass(frozen=True)

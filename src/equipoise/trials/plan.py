@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.read_once import read_once
-from equipoise.cohorts.sources import load
+from equipoise.cohorts.sources import load, parameters_of
 from equipoise.cohorts.splits.leakage import IN_ONE_PART, LIKENESS, OF_PIXELS, Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.patient_names import with_one_spelling
+from equipoise.cohorts.splits.person_stems import regular_stems
 from equipoise.cohorts.splits.split import Fold, split
 from equipoise.configuration.auto import is_open, resolved
 from equipoise.configuration.fingerprint import fingerprint
@@ -33,8 +34,9 @@ from equipoise.runfolder.job import Job
 from equipoise.runfolder.opened_cases import opened_cases
 from equipoise.statistics.endpoints import endpoint_named
 from equipoise.statistics.kinds import Endpoint
-from equipoise.statistics.margins import refuse_wide_margin
+from equipoise.statistics.margins import refuse_wide_margin, wide_margin
 from equipoise.statistics.own import is_own, try_out
+from equipoise.statistics.reasons import Reason
 from equipoise.training.data.samples import Samples
 from equipoise.training.external.installed import refuse_absent
 from equipoise.training.preparation.staging import plan_jobs, samples_of
@@ -127,10 +129,20 @@ def _check_programs(protocol: Protocol) -> None:
             raise ProtocolError(f"arm {arm.name!r}: nnU-Net trains in one process; start the command without torchrun")
 
 
-def _check_margin(protocol: Protocol, cohort: Cohort) -> None:
+def _margins(protocol: Protocol) -> list[tuple[str, str, float | None]]:
+    """Return the key, the endpoint and the width of every margin."""
     plan = protocol.endpoints
-    margins = [("margin", plan.primary, plan.margin), *((f"margins.{k}", k, v) for k, v in plan.margins.items())]
-    for key, name, margin in margins:
+    return [("margin", plan.primary, plan.margin), *((f"margins.{k}", k, v) for k, v in plan.margins.items())]
+
+
+def wide_margins(trial: Trial) -> list[Reason | None]:
+    """Return the cautions of wide margins; None for one that is narrow."""
+    folder = trial.protocol.folder
+    return [wide_margin(endpoint_of(name, trial.cohort, folder), width) for _, name, width in _margins(trial.protocol)]
+
+
+def _check_margin(protocol: Protocol, cohort: Cohort) -> None:
+    for key, name, margin in _margins(protocol):
         try:
             refuse_wide_margin(endpoint_of(name, cohort, protocol.folder), margin)
         except PredictionError as error:
@@ -192,6 +204,8 @@ def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
         )
     if trial.protocol.split.allow_leaks:
         return reasons
+    images = images_as_patients(trial)
+    reasons += [f"{images}; {_true_patients(trial)}"] if images and not confirms_patients(trial) else []
     weights = _seen_by_weights(trial)
     reasons += [weights] if weights else []
     serious = [leak for leak in leaks if forbids(leak, cohort)]
@@ -212,6 +226,36 @@ def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
             "split.allow_leaks = true and the report says so"
         )
     return reasons
+
+
+def confirms_patients(trial: Trial) -> bool:
+    """Return whether the protocol states that names which look like images of fewer persons are patients."""
+    return trial.protocol.split.patients == "confirmed"
+
+
+def images_as_patients(trial: Trial, *, named: bool = True) -> str:
+    """Say in words that patients' names look like images of fewer persons; empty where they do not, or are guesses.
+
+    named: whether the words name two of them.
+    """
+    stems = None if trial.cohort.patients_guessed else regular_stems(trial.cohort.patients.tolist())
+    if stems is None:
+        return ""
+    first, second = stems.example()
+    such = f", such as {first!r} and {second!r}," if named else ""
+    return (
+        f"{len(stems.of)} patients of {trial.cohort.name}{such} have names that end as those of images of one person "
+        f"do, in the whole column ({stems.kind} behind {len(set(stems.of.values()))} stems)"
+    )
+
+
+def _true_patients(trial: Trial) -> str:
+    """Say how the protocol states the patients behind such names, or confirms them."""
+    pattern = regular_stems(trial.cohort.patients.tolist())
+    takes = "patient_pattern" in parameters_of(trial.protocol.cohort.source)
+    one = pattern.pattern() if pattern is not None and takes else None
+    remedy = "give the true patients" if one is None else f"state the patients with cohort.patient_pattern = '{one}'"
+    return f'{remedy}, or set split.patients = "confirmed" if each is a patient, and the report says so'
 
 
 def _seen_by_weights(trial: Trial) -> str | None:

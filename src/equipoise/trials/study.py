@@ -25,6 +25,7 @@ from equipoise.runfolder.seal import is_sealed
 from equipoise.runfolder.study_family import FAMILIES, MEMBERS, families, members
 from equipoise.runfolder.verify import interrupted_maps
 from equipoise.trials.check import Checked, check
+from equipoise.trials.names import study_text_named
 from equipoise.trials.plan import Trial, honest_leaks, plan, read
 from equipoise.trials.run import carry_out
 
@@ -58,7 +59,7 @@ def _carry_out(
         # All trials are planned before the first is trained: an error in the last data set is reported now and not
         # after days.
         prepared = [one for cohort in study.study.cohorts for one in _prepared(cohort.name, trials, out)]
-        _claim(study, file, out, prepared)
+        _claim(study, trials, file, out, prepared)
         for number, (trial, leaks) in enumerate(prepared, start=1):
             trial = replace(trial, how=how)
             carry_out(trial, leaks, watch=_named(f"trial {number} of {len(prepared)} remaining, ", watch))
@@ -125,7 +126,13 @@ def _check_paths(trials: dict[tuple[str, str], Protocol]) -> None:
             )
 
 
-def _claim(study: Study, file: Path, out: Path, prepared: Sequence[tuple[Trial, list[Leak]]]) -> None:
+def _claim(
+    study: Study,
+    trials: Mapping[tuple[str, str], Protocol],
+    file: Path,
+    out: Path,
+    prepared: Sequence[tuple[Trial, list[Leak]]],
+) -> None:
     """Write the plan of the study, or verify that the folder holds this very study."""
     plan = {
         "name": study.study.name,
@@ -140,13 +147,38 @@ def _claim(study: Study, file: Path, out: Path, prepared: Sequence[tuple[Trial, 
     try:
         claim(out, STUDY)
         if not place.is_file():
-            write_text(out / STUDY_FILE, file.read_text(encoding="utf-8"))
+            write_text(out / STUDY_FILE, _text(file.read_text(encoding="utf-8"), trials, prepared, out))
             # Now, while no trial has ended, all of them are prepared, and none has been trained.
             write_json(place, plan | _of_trials([trial for trial, _ in prepared]))
     except (OSError, UnicodeDecodeError) as error:
         raise EquipoiseError(f"{place} cannot be written ({error}); name another folder with --out") from error
     if {key: value for key, value in read_study_plan(out).items() if key not in (FAMILIES, MEMBERS)} != plan:
         raise LedgerError(f"{out} belongs to another study; nothing was overwritten, name a new folder with --out")
+
+
+def _text(
+    text: str,
+    trials: Mapping[tuple[str, str], Protocol],
+    prepared: Sequence[tuple[Trial, list[Leak]]],
+    out: Path,
+) -> str:
+    """Return the text of the study as its folder keeps it: as a trial's protocol, it names cases by pseudonyms."""
+    if "not_leaks" not in text:
+        return text
+    protocols = {cohort: protocol for (cohort, _), protocol in trials.items()}
+    read_before = {trial.out: trial.cohort for trial, _ in prepared}
+    # Of a cohort whose trials have all ended, none is planned; its pairs have names all the same.
+    cohorts = {
+        name: next((read_before[place] for place in _places(out, name, trials) if place in read_before), None)
+        or read(protocol)[1]
+        for name, protocol in protocols.items()
+    }
+    return study_text_named(text, cohorts, protocols)
+
+
+def _places(out: Path, name: str, trials: Mapping[tuple[str, str], Protocol]) -> list[Path]:
+    """Return the run folders of a cohort's trials."""
+    return [trial_folder(out, name, model) for cohort, model in trials if cohort == name]
 
 
 def _of_trials(trials: Sequence[Trial]) -> dict[str, Any]:

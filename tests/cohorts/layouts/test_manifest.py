@@ -49,6 +49,18 @@ def test_classification_with_modalities_parts_and_attributes(tmp_path):
     assert np.array_equal(image.array[1], np.asarray(nib.load(tmp_path / "a_pet.nii.gz").dataobj)[::-1].T)
 
 
+def test_a_pattern_is_searched_in_the_column_of_patients(tmp_path):
+    for name in ("a", "b"):
+        Image.fromarray(RNG.integers(0, 255, (6, 7), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    path = write(tmp_path, "patient,image,label", "P1-L,a.png,0", "P1-R,b.png,1")
+    assert manifest(path).patients.tolist() == ["P1-L", "P1-R"]
+    assert manifest(path, patient_pattern="(.+)-[LR]$").patients.tolist() == ["P1", "P1"]
+    with pytest.raises(CohortError, match="finds no group in 'P1-L'"):
+        manifest(path, patient_pattern="(X)")
+    path = write(tmp_path, "image,label", "a.png,0", "b.png,1")
+    assert manifest(path, patient_pattern="([ab])").patients.tolist() == ["a", "b"]
+
+
 def test_segmentation_with_pictures_and_palette_masks(tmp_path):
     for name in "ab":
         Image.fromarray(RNG.integers(0, 255, (6, 7, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")

@@ -281,6 +281,15 @@ def test_several_masks_of_one_image_are_one_structure(tmp_path: Path, write, sta
     assert case.attributes["group"] == "benign"
 
 
+def test_a_pattern_is_searched_in_the_field_of_patients(tmp_path: Path, write) -> None:
+    for side in "LR":
+        write.picture(tmp_path / "images" / f"P1-{side}.png")
+        write.picture(tmp_path / "masks" / f"P1-{side}.png", [0, 1])
+    settings = {"images": "images/{patient}.png", "mask": "masks/{patient}.png", "classes": ["nothing", "spot"]}
+    assert pairs(tmp_path, **settings).patients.tolist() == ["P1-L", "P1-R"]
+    assert pairs(tmp_path, **settings, patient_pattern="(.+)-").patients.tolist() == ["P1", "P1"]
+
+
 def test_patterns() -> None:
     template = Template("{patient}/{patient}_{case}_gt.nii.gz")
     assert template.match("p1/p1_a_gt.nii.gz") == {"patient": "p1", "case": "a"}

@@ -1,14 +1,12 @@
 """Cases that the arms do not share, or share with another truth, are refused by name or left out and counted."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.agreement import common, disjoint, not_trained, same_truths, unpredicted
-from equipoise.evaluation.external.lists import training_list
+from equipoise.evaluation.external.agreement import common, disjoint, same_truths, unpredicted
 from equipoise.evaluation.external.tables import from_table
 from equipoise.evaluation.predictions import Predictions
 
@@ -71,17 +69,3 @@ def test_truths_without_a_prediction_are_named() -> None:
 def test_arms_without_a_shared_case() -> None:
     assert disjoint(table(case=["1", "2"], dice=[0.1, 0.2]))
     assert not disjoint(table(case=["1", "1"], dice=[0.1, 0.2]))
-
-
-def test_training_lists(tmp_path: Path) -> None:
-    found = table(case=["1", "1"], patient=["p", "p"], dice=[0.1, 0.2])
-    path = tmp_path / "training.csv"
-    path.write_text("patient\nq\n", encoding="utf-8")
-    assert "No test case or patient" in not_trained(found, training_list(path), allowed=False)[0]
-    path.write_text("patient\np\n", encoding="utf-8")
-    with pytest.raises(PredictionError, match="1 test patients are also"):
-        not_trained(found, training_list(path), allowed=False)
-    assert "which was allowed" in not_trained(found, training_list(path), allowed=True)[0]
-    path.write_text("who\np\n", encoding="utf-8")
-    with pytest.raises(PredictionError, match="'case' or 'patient'"):
-        not_trained(found, training_list(path), allowed=True)

@@ -8,6 +8,7 @@ import pytest
 from equipoise import audit
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import twins
+from equipoise.evaluation.external.case_numbers import CaseNumbers
 
 
 def scores(cases: int = 120, arms: str = "ab") -> dict[str, np.ndarray]:
@@ -58,11 +59,11 @@ def test_copies_with_noise_under_other_names_are_refused() -> None:
         audit(table(12, 1e-6, "{other}"))
 
 
-def numbers(values: np.ndarray, patients: list[str] | None = None) -> twins._Numbers:
+def numbers(values: np.ndarray, patients: list[str] | None = None) -> CaseNumbers:
     names = np.array([f"c{k}" for k in range(len(values))])
     arm = np.array(["a", "b"] * (values.shape[1] // 2))
     owner = names if patients is None else np.array(patients)
-    return twins._Numbers(names, owner, np.zeros(len(names), dtype=np.int64), values, arm)
+    return CaseNumbers(names, owner, np.zeros(len(names), dtype=np.int64), values, arm)
 
 
 @pytest.mark.parametrize("cases", [40, 300, 1500])
@@ -73,23 +74,6 @@ def test_strangers_are_not_refused(cases: int, apart: float, steep: float) -> No
     stream = np.random.default_rng(cases)
     latent = stream.normal(size=(cases, 1)) + apart * stream.normal(size=(cases, 4))
     twins._refuse_near(numbers(1 / (1 + np.exp(-steep * latent))))
-
-
-def test_hospitals_before_a_running_number_are_no_patients() -> None:
-    stream = np.random.default_rng(0)
-    hospital = np.repeat(np.arange(20), 10)
-    latent = stream.normal(size=200) + 0.5 * stream.normal(size=20)[hospital]
-    values = latent[:, None] + 0.3 * stream.normal(size=(200, 2))
-    assert twins._of_one_stem(numbers(values, [f"H{h:02d}_{k:03d}" for k, h in enumerate(hospital)])) == ({}, "")
-    slices = np.round(values[::10].repeat(10, axis=0) + 0.01 * stream.normal(size=(200, 2)), 6)
-    assert len(twins._of_one_stem(numbers(slices, [f"H{h:02d}_{k:03d}" for k, h in enumerate(hospital)]))[0]) == 180
-
-
-def test_the_intraclass_correlation_is_that_of_the_variances() -> None:
-    """Fleiss 1986, one-way layout: (MSB − MSW) / (MSB + (k − 1) MSW)."""
-    values, group = np.array([1.0, 3.0, 6.0, 8.0, 4.0, 4.0]), np.array([0, 0, 1, 1, 2, 2])
-    between, within = (2 * (2 - 13 / 3) ** 2 + 2 * (7 - 13 / 3) ** 2 + 2 * (4 - 13 / 3) ** 2) / 2, 4 / 3
-    assert twins._intraclass(values, group) == pytest.approx((between - within) / (between + within))
 
 
 def test_one_image_under_two_names_is_one_patient() -> None:

@@ -54,8 +54,8 @@ def manifest(
         background first.
     values: what a mask stores for each class, by default 0, 1, 2 … (pictures often hold 0 and 255); for DICOM
         masks also the names of structures, or lists of their spellings.
-    patient_pattern: without a column of patients, a regular expression whose first group, found in a row's image or
-        case, is the patient.
+    patient_pattern: a regular expression whose first group, found in a row's patient, or without a column of patients
+        in its image or case, is the patient.
     on_problem: "stop" or "exclude" for cases without a label, or whose files are missing, damaged, or do not fit.
     nonfinite: "refuse" or "zero", what to do with NaN and infinity in an image.
     Errors: ProtocolError for an impossible setting, CohortError for a manifest that makes no cohort.
@@ -131,10 +131,9 @@ class _Rows:
     def _entry(self, row: Mapping[str, str], case: str) -> CaseFiles:
         roles = self.roles
         image = row[next(iter(roles.images.values()))]
-        if self.patient_pattern is not None and roles.patient is None:
-            patient = patient_of(image if image else case, self.patient_pattern)
-        else:
-            patient = row[roles.patient] if roles.patient else case
+        patient = row[roles.patient] if roles.patient else case
+        if self.patient_pattern is not None and (patient or roles.patient is None):
+            patient = patient_of(patient if roles.patient else image or case, self.patient_pattern)
         if not case or not patient or (roles.patient and is_missing(patient)):
             raise CohortError(f"{self.path} has a row without a case or patient ({dict(row)}); fill it in.")
         mask = row[roles.mask] if roles.mask else ""

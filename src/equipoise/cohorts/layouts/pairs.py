@@ -160,7 +160,7 @@ class PairReader:
             raise CohortError(f"{files[0]}: {{part}} stands for {part!r}; use another name for what is not a part.")
         entry = CaseFiles(
             id=case,
-            patient=fields.get(PATIENT, patient_of(case, patient_pattern)),
+            patient=patient_of(fields.get(PATIENT, case), patient_pattern),
             images=tuple(self.root / template.fill(fields, self.paths) for template in self.images),
             part=PARTS[part.lower()] if part else None,
             attributes={name: value for name, value in fields.items() if name not in (PATIENT, PART, "case")},

@@ -1,4 +1,4 @@
-"""Check that all arms predict the same cases with the same truth, and that no test case was trained on."""
+"""Check that all arms predict the same cases with the same truth."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.lists import ListFile
 from equipoise.evaluation.predictions import Predictions
 
 _TRUTHS = ("truth_voxels", "n_ref")
@@ -134,22 +133,3 @@ def unpredicted(table: Predictions, cases: Sequence[str], *, common_cases: bool)
             "(--common-cases)"
         )
     return [f"{number} no prediction of any arm and {'were' if len(lost) > 1 else 'was'} left out, as requested."]
-
-
-def not_trained(table: Predictions, trained: ListFile, *, allowed: bool) -> list[str]:
-    """Refuse test cases or patients that a training list names, or note their number."""
-    test = table.split == "test"
-    for key, tested in (("case", table.case[test]), ("patient", table.patient[test])):
-        both = sorted(trained.names.get(key, frozenset()) & set(tested.tolist()))
-        if both and not allowed:
-            raise PredictionError(
-                f"{len(both)} test {key}s are also in the training list {trained.path}, first {both[0]!r}; test on "
-                "other cases, because results on training cases are too optimistic"
-            )
-        if both:
-            note = (
-                f"{len(both)} test {key}s are also in the training list ({both[0]!r} among them), which was allowed: "
-                "the results are better than new patients would give."
-            )
-            return [note]
-    return [f"No test case or patient is in the given training list ({trained.cases:,} rows)."]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from equipoise.evaluation.external.twins import FEWEST_DISTINCT
+from equipoise.evaluation.external.case_numbers import FEWEST_DISTINCT
 from equipoise.evaluation.predictions import Predictions
 
 _OVERLAPS = ("dice", "iou")

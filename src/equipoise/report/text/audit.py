@@ -95,6 +95,9 @@ def _omitted(lock: Entry) -> list[str]:
     if cases:
         which = f"{cases['cases']} of {cases['of']} test cases"
         parts.append(f"{which}, because an arm lacks them or states another truth for them")
+    untested = (lock.get("audit") or {}).get("untested_cases", 0)
+    if untested:
+        parts.append(f"{plural(untested, 'case')} of other parts than test")
     if rows:
         parts.append(f"{plural(rows, 'row')} that {'repeat' if rows > 1 else 'repeats'} another one in every column")
     return parts

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from equipoise.report.text.amounts import p_text
-from equipoise.report.text.words import plural
+from equipoise.report.text.words import listed, plural
 
 
 def missing_fold(arm: str, seed: int, fold: int) -> str:
@@ -123,6 +123,31 @@ def repeated_runs(arm: str, seeds: Sequence[int], distinct: int) -> str:
     )
 
 
+_NEAREST_TRAININGS, _NOISE, _NOISY = 0.14, 0.01, 0.06
+"""The nearest two trainings of an arm in docs/experiments.md, and how near a copy with so much noise stays."""
+
+
+def run_nearness(arms: Sequence[tuple[str, float]]) -> str:
+    """Say how near runs of an arm come, beside trainings of their own and copies with noise."""
+    each = ", ".join(f"{apart:.2g} ({arm})" for arm, apart in arms)
+    near = [arm for arm, apart in arms if apart < _NEAREST_TRAININGS]
+    doubt = f"; those of {listed(near)} are nearer than any of them" if near else ""
+    return (
+        f"The nearest two runs are {each} apart (root mean square of the differences, in standard deviations over "
+        f"cases). Trainings of their own were {_NEAREST_TRAININGS:g} to 2 apart in small trials, and one run with a "
+        f"noise of {_NOISE:g} on its scores {_NOISY:g}{doubt}; a distance proves no training."
+    )
+
+
+def wide_margin(endpoint: str, margin: float, share: float, guessing: float, best: float) -> str:
+    """Caution against a wide margin."""
+    return (
+        f"The margin {margin:g} of {endpoint} is {100 * share:.0f} % of the way from guessing ({guessing:g}) to "
+        f"perfect ({best:g}): arms that are called equivalent, or not inferior, may differ by so much "
+        "of what they are worth."
+    )
+
+
 def what_would_help(seeds_share: float, patients_share: float) -> str:
     """Describe the sources of uncertainty, and which would help more: seeds or patients."""
     runs, people = round(50 * seeds_share), round(50 * patients_share)
@@ -182,7 +207,7 @@ def _subject(endpoint: str, a: str, b: str | None) -> str:
 WRITERS = (
     missing_fold, no_finished_seed, missing_cases, cases_left_out, not_computable, no_predictions, uncertain_interval,
     bad_value, constant_scores, thin_fold, look, looks_over_folds, unfinished_seeds, same_predictions,
-    shared_run, repeated_runs,
+    shared_run, repeated_runs, run_nearness, wide_margin,
     what_would_help,
     group_of_few_patients, group_of_few_events, group_without_arm, too_few_groups, no_variation_by_group, group_test,
 )  # fmt: skip

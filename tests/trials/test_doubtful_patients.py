@@ -1,0 +1,58 @@
+"""A trial whose patients' names look like images of fewer persons is refused until the protocol says who they are."""
+
+import dataclasses
+import re
+
+import pytest
+
+from equipoise.protocol import Protocol
+from equipoise.testing.phantoms.cases import phantom
+from equipoise.trials.cautions import doubtful_patients
+from equipoise.trials.plan import images_as_patients, plan, refusals
+
+TEXT = '[cohort]\nsource = "{source}"\n[split]\n{split}\n[[arms]]\nname = "a"\nmodel = "unet"\n'
+SIDES = [f"P{k:03d}_{side}" for k in range(30) for side in ("L-CC", "R-CC")]
+
+
+def trial(names, split="", source="phantom", **changes):
+    cohort = phantom(cases=60, size=12)
+    cases = tuple(dataclasses.replace(case, patient=name) for case, name in zip(cohort.cases, names, strict=True))
+    text = TEXT.format(split=split, source=source)
+    text = text.replace('"manifest"', '"manifest"\npath = "x.csv"')
+    return plan(Protocol.parse(text), dataclasses.replace(cohort, cases=cases, **changes), "unused")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_images_that_count_as_patients_are_refused_with_a_remedy(known):
+    (reason,) = refusals(trial(SIDES, source="manifest", patients_known=known), [])
+    assert re.match(r"60 patients of \S+, such as 'P000_L-CC' and 'P000_R-CC', have names that end as", reason)
+    assert "(words behind 30 stems); state the patients with cohort.patient_pattern = '([^/_]+)_[^/]*$'" in reason
+    assert 'or set split.patients = "confirmed" if each is a patient' in reason
+    assert "give the true patients, or set" in refusals(trial(SIDES), [])[0], "this source takes no pattern"
+
+
+@pytest.mark.parametrize(
+    ("split", "ending"),
+    [
+        ('patients = "confirmed"', "the protocol confirms that each is a patient"),
+        ("allow_leaks = true", "split.allow_leaks lets each count as a patient, which makes intervals too narrow"),
+    ],
+)
+def test_what_the_protocol_confirms_is_told_without_names(split, ending):
+    confirmed = trial(SIDES, split)
+    assert refusals(confirmed, []) == []
+    (text,) = doubtful_patients(confirmed)
+    assert text.endswith(ending)
+    assert "P000" not in text
+    assert "'P000_L-CC'" in doubtful_patients(confirmed, named=True)[0]
+
+
+def test_other_names_are_left_alone():
+    for names in (
+        [f"S{k % 6}-P{k:03d}" for k in range(60)],
+        [f"P{k:03d}" for k in range(60)],
+        SIDES[:18] * 3 + SIDES[:6],
+    ):
+        assert refusals(trial(names), []) == []
+        assert doubtful_patients(trial(names, 'patients = "confirmed"')) == []
+    assert images_as_patients(trial(SIDES, patients_known=False, patients_guessed=True)) == ""
