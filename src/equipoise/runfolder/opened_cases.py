@@ -9,7 +9,7 @@ from typing import Any
 
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCard
-from equipoise.cohorts.splits.leakage import EQUAL_BYTES, detail_of
+from equipoise.cohorts.detail import EQUAL_BYTES, detail_of
 from equipoise.cohorts.splits.split import Fold
 
 DIGITS = 16
@@ -94,7 +94,7 @@ def _files(
 def _pixels(card: CaseCard) -> tuple[str, str]:
     """Return the hash of a case's pixels, and that of its view; both empty for a plain shape."""
     # The rule of the search for leaks: different patients may share a plain shape.
-    if detail_of(card) < EQUAL_BYTES:
+    if detail_of(card.picture) < EQUAL_BYTES:
         return "", ""
     return _short(card.digest), _short(card.identity.encode()) if card.identity else ""
 
