@@ -79,6 +79,7 @@ def test_any_shared_channel_is_the_same_case(other: list[tuple[int, ...]], by: s
     assert shared(one, two) == shared(two, one) == 8
 
 
+@pytest.mark.long
 def test_other_images_are_other_cases() -> None:
     one = seen(patients(BOTH))
     assert shared(one, seen(patients([(500 + k, 600 + k) for k in T1]))) == 0
@@ -105,6 +106,7 @@ def test_blank_channels_and_pictures_of_single_patients_are_not_the_same_case() 
     assert shared(seen(patients([(BLANK,), (7,)])), seen(another)) == 0
 
 
+@pytest.mark.long
 def test_empty_masks_and_tables_are_not_the_same_case() -> None:
     def with_masks(cohort: Cohort) -> Cohort:
         cases = (
