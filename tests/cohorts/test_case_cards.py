@@ -45,6 +45,7 @@ def test_a_card_says_what_the_image_says(task, dims):
     card = card_of(image)
     assert card.shape == image.array.shape
     assert card.spacing_mm == image.spacing_mm
+    assert len(card.channels) == len(image.array)
     assert np.array_equal(card.picture, picture(image.array))
     assert np.array_equal(from_png(card.shown), outlined(image))
     for levels, channel in zip(card.levels, image.array, strict=True):

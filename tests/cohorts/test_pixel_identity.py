@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Picture
 
 from equipoise.cohorts.formats.reading import read_any
-from equipoise.cohorts.pixel_identity import pixel_identity
+from equipoise.cohorts.pixel_identity import pixel_identities, pixel_identity
 
 GREY = np.random.default_rng(0).integers(0, 256, (1, 24, 24)).astype(np.uint8)
 VOLUME = np.random.default_rng(1).normal(size=(1, 6, 7, 7))
@@ -44,3 +44,19 @@ def test_other_pixels_have_another_identity() -> None:
     identities = {pixel_identity(one) for one in (GREY, changed, colours, shuffled, GREY.reshape(1, 16, 36), VOLUME)}
     assert len(identities) == 6
     assert pixel_identity(np.zeros((1, 4, 4))) == pixel_identity(-np.zeros((3, 4, 4)))
+
+
+def test_channels_have_the_identity_that_they_have_as_images() -> None:
+    pair = np.concatenate([VOLUME, np.random.default_rng(3).normal(size=VOLUME.shape)])
+    whole, alone = pixel_identities(pair)
+    assert whole == pixel_identity(pair)
+    assert alone == (pixel_identity(pair[:1]), pixel_identity(pair[1:]))
+    assert pixel_identities(pair[::-1, :, ::-1])[1] == alone[::-1]
+    for same in (VOLUME, np.repeat(VOLUME, 3, axis=0)):
+        assert pixel_identities(same) == (pixel_identity(VOLUME), ())
+
+
+def test_identities_of_earlier_versions_are_kept() -> None:
+    """Registries hold them for years."""
+    assert pixel_identity(np.arange(24.0).reshape(2, 3, 4)) == "394942664db2076ab23843ab7c586dc4"
+    assert pixel_identity(np.arange(12).reshape(1, 1, 3, 4)) == "792148c2c125390fe633cbf5b36708ce"

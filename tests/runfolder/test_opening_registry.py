@@ -214,7 +214,7 @@ def test_rows_without_a_key_or_with_a_value_of_another_type_are_left_out(tmp_pat
     row = json.loads(line)
     spoilt = [{name: value for name, value in row.items() if name != key} for key in ROW_KEYS]
     values = (3, True, {"a": 1}, [["a"]], [{}], [None], "\ud800")
-    newer = ("name", "endpoints", "images", "pixels")
+    newer = ("name", "endpoints", "images", "pixels", "parts")
     spoilt += [row | {key: value} for key in (*ROW_KEYS, *newer) for value in values]
     spoilt += [row | {"look": value} for value in values[1:]]
     spoilt += [row | {key: None} for key in ROW_KEYS if key not in ("study", "parent")]

@@ -1,13 +1,17 @@
 """Warnings before training: rare classes, and one patient with most of the cases."""
 
 from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.splits.leakage import Leak
+from equipoise.protocol import Protocol
 from equipoise.testing.phantoms.cases import phantom
-from equipoise.trials.cautions import equal_patients, prevailing_patient, rare_classes
+from equipoise.trials.cautions import cautions, equal_patients, prevailing_patient, rare_classes
+from equipoise.trials.plan import plan
 
 
 def cohort_of(patients, **named):
@@ -31,6 +35,26 @@ def test_a_patient_with_most_cases_is_told_without_a_name():
     assert "p0" not in sentence
     assert prevailing_patient(cohort_of([0, 0, 1, 1, 2, 2])) == []
     assert prevailing_patient(cohort_of([*[0] * 19, *range(1, 82)])) == []
+
+
+def test_a_channel_of_all_patients_is_named():
+    """The second channel of every phantom is the first case's; as it is read, and not by its file."""
+    pairs = phantom(cases=12, patients=12, size=16, channels=2)
+    atlas = np.random.default_rng(0).normal(size=(16, 16)).astype(np.float32)
+
+    def with_atlas(read):
+        image = read()
+        return replace(image, array=np.stack([image.array[0], atlas]))
+
+    cases = tuple(replace(case, read=partial(with_atlas, case.read)) for case in pairs.cases)
+    with_one = replace(pairs, cases=cases, recipe=None, channels=("t1", "atlas"))
+    protocol = '[cohort]\nsource = "phantom"\n[[arms]]\nname = "a"\nmodel = "unet"\n'
+    sentences = {
+        name: [one for one in cautions(plan(Protocol.parse(protocol), cohort, "unused")) if "the same in" in one]
+        for name, cohort in (("own", pairs), ("atlas", with_one))
+    }
+    assert sentences["own"] == []
+    assert [one[:46] for one in sentences["atlas"]] == ["The channel atlas is the same in 12 of 12 case"]
 
 
 def test_equal_pictures_of_two_patients_are_told_where_they_are_no_leak():

@@ -22,6 +22,13 @@ def trial(split: str = "", **changes):
     return plan(Protocol.parse(TEXT.format(split=split)), cohort, "unused")
 
 
+@pytest.mark.parametrize(("kind", "words"), [("equal", "(equal: the channel t1)"), ("copy", "b (the channel t1) of 1")])
+def test_a_refusal_names_the_channel_that_is_shared(kind, words):
+    (reason,) = refusals(trial(), [Leak("a", "b", kind, "the channel t1")])
+    assert words in reason
+    assert 'split.not_leaks = [["a", "b"]]' in reason
+
+
 @pytest.mark.parametrize(
     ("kind", "changes", "refused"),
     [

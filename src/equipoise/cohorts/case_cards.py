@@ -16,21 +16,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.cohorts.case_pictures import SIDE, Bytes, from_png, outlined, picture, png
+from equipoise.cohorts.case_pictures import SIDE, Bytes, from_png, outlined, pictures, png
 from equipoise.cohorts.cohort import IGNORED, Case, Cohort, Image
-from equipoise.cohorts.pixel_identity import pixel_identity
+from equipoise.cohorts.detail import channel_tells, values_of
+from equipoise.cohorts.pixel_identity import pixel_identities
 from equipoise.cohorts.store import code_of_readers, content_key, load, save
 from equipoise.progress import Watch, silent
 
-SCHEMA = 3
+SCHEMA = 4
 MOST_SHOWN = 4096
 """Largest cohort whose cards hold display pictures (10 kB each); of larger cohorts, a page shows only a few cases."""
 MOST_TOGETHER, MOST_ENTRIES = 1024, 256
 """Cases per cache entry; and entries per cohort, above which cases of several files share an entry."""
 _TIDY_EVERY = 64
 """Entries between two checks of the cache's size, each of which lists the whole folder."""
-_MOST_VALUES = 2**15
-"""Number of an image's values among which distinct values are counted."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,8 @@ class CaseCard:
     shown: the display picture as a PNG file, compressed for speed and not for size; empty where the cohort has too many
         cases to keep pictures.
     identity: the hash of the pixels however a file holds them, by `pixel_identity`; empty where it was not made.
+    channels: the same of each channel alone, empty where it is too plain to tell one image from another (constant, a
+        simple shape); () of an image of one channel, or of equal ones, whose channel has the hash of the whole.
     """
 
     shape: tuple[int, ...]
@@ -57,6 +58,7 @@ class CaseCard:
     shown: bytes = b""
     inside: tuple[tuple[float, ...], ...] = ()
     identity: str = ""
+    channels: tuple[str, ...] = ()
 
 
 def card_of(image: Image, *, shown: bool = True) -> CaseCard:
@@ -65,19 +67,26 @@ def card_of(image: Image, *, shown: bool = True) -> CaseCard:
     if image.mask is not None:
         values, counts = np.unique(image.mask, return_counts=True)
         voxels = {str(int(value)): int(count) for value, count in zip(values, counts, strict=True)}
+    digest = hashlib.sha256(f"{array.shape}".encode())
     # As float64, so that equal pixels of another dtype (uint8, int16) have an equal digest.
-    content = f"{array.shape}".encode() + np.ascontiguousarray(array, dtype=np.float64).tobytes()
+    digest.update(np.ascontiguousarray(array, dtype=np.float64).data)
+    whole, alone = pictures(array)
+    identity, channels = pixel_identities(array)
     return CaseCard(
         shape=tuple(map(int, array.shape)),
         spacing_mm=tuple(map(float, image.spacing_mm)),
         label_voxels=voxels,
         levels=tuple(map(levels_of, array)),
-        digest=hashlib.sha256(content).digest(),
-        values=len(np.unique(array.reshape(-1)[:: max(1, array.size // _MOST_VALUES)])),
-        picture=picture(array),
+        digest=digest.digest(),
+        values=values_of(array),
+        picture=whole,
         shown=png(outlined(image), small=False) if shown else b"",
         inside=_levels_inside(image),
-        identity=pixel_identity(array),
+        identity=identity,
+        channels=tuple(
+            one if channel_tells(channel, small) else ""
+            for one, channel, small in zip(channels, array, alone, strict=bool(channels))
+        ),
     )
 
 
@@ -194,7 +203,7 @@ def _key(recipe: str | None, cases: Sequence[Case], shown: bool) -> str | None:
     return content_key(schema=SCHEMA, code=code_of_readers(), recipe=recipe, shown=shown, cases=facts)
 
 
-_FACTS = ("shape", "spacing_mm", "label_voxels", "levels", "values", "inside", "identity")
+_FACTS = ("shape", "spacing_mm", "label_voxels", "levels", "values", "inside", "identity", "channels")
 
 
 def _packed(cards: Sequence[CaseCard]) -> dict[str, NDArray[Any]]:
@@ -243,6 +252,7 @@ def _unpacked(arrays: dict[str, NDArray[Any]], room: Bytes) -> list[CaseCard]:
             values=fact["values"],
             inside=tuple(map(tuple, fact["inside"])),
             identity=str(fact["identity"]),
+            channels=tuple(map(str, fact["channels"])),
             digest=arrays["digests"][index].tobytes(),
             picture=room[index],
             shown=shown[ends[index] : ends[index + 1]],

@@ -25,6 +25,11 @@ def picture(array: NDArray[np.generic]) -> Bytes:
 
     A volume is represented by the mean of its middle third along z.
     """
+    return pictures(array)[0]
+
+
+def pictures(array: NDArray[np.generic]) -> tuple[Bytes, Bytes]:
+    """Return the `picture` of a case, and that of each of its channels alone, (channel, 64, 64)."""
     pixels = np.asarray(array, dtype=np.float32)
     if array.dtype.kind not in "iub":
         pixels = np.nan_to_num(pixels)
@@ -34,8 +39,12 @@ def picture(array: NDArray[np.generic]) -> Bytes:
     rows, columns = (_shrinking(n) for n in pixels.shape[-2:])
     small = rows @ pixels @ columns.T
     # Ranks and not intensities: a copy with another window or gamma keeps its ranks.
-    ranks = np.mean([_ranks(channel) for channel in small], axis=0)
-    levels: Bytes = np.rint(255 * ranks).astype(np.uint8).reshape(SIDE, SIDE)
+    ranks = np.array([_ranks(channel) for channel in small])
+    return _levels(ranks.mean(axis=0)), _levels(ranks)
+
+
+def _levels(ranks: NDArray[np.float64]) -> Bytes:
+    levels: Bytes = np.rint(255 * ranks).astype(np.uint8).reshape(*ranks.shape[:-1], SIDE, SIDE)
     return levels
 
 

@@ -66,6 +66,7 @@ class Case:
     part: "train", "validation" or "test" where the source has official parts, else None.
     attributes: facts besides the pixels (diameter_mm, site, sex and others), for subgroups and size rules.
     sha256: of every file that the case is read from, by file name.
+    truth_files: the names of those that hold its truth and nothing of its image (masks).
     owners: the owner of the image by its files' own headers ("patient", "study"), whatever a table says; the search
         for leaks compares them too.
     true_name: the case's own name where `id` and `patient` are pseudonyms, else None; it stands in no output.
@@ -81,6 +82,7 @@ class Case:
     sha256: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     owners: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     true_name: str | None = field(default=None, repr=False)
+    truth_files: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

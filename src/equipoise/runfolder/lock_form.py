@@ -106,6 +106,7 @@ class _Leak(_Form):
     a: str
     b: str
     kind: str
+    shared: str = ""
 
 
 class _InitialWeights(_Form):

@@ -74,7 +74,8 @@ def prior_openings(
     openings: dict[str, dict[str, Any]] = {}
     for row in _before_repeated(rows, same, place, run):
         own = row["run"] == run or row["plan"] in same or place.parent == row["run"] or (run and row["parent"] == run)
-        shared, common = opened.shared_with(row["cases"], row.get("pixels", ())), in_common(row["arms"], lock)
+        shared = opened.shared_with(row["cases"], row.get("pixels", ()), row.get("parts", ()))
+        common = in_common(row["arms"], lock)
         # Related arms on another part of the same cohort are one more attempt too: small test sets of different seeds
         # often share no case.
         again = shared or (common and same_cohort(row, lock["cohort"]["fingerprint"], opened.images))
@@ -133,7 +134,7 @@ def register(lock: Mapping[str, Any], opened: OpenedCases, place: Place, ledger:
         "question": lock["question"], "primary": lock["endpoints"]["primary"], "endpoints": judged_by(lock),
         "arms": arms_of(lock), "seeds": lock["seeds"], "images": opened.images,
         "registered_at": _now(), "cases": list(opened.files),
-        "pixels": opened.pixels_to_keep, _LOOK: event.data.get("look"),
+        "pixels": opened.pixels_to_keep, "parts": opened.parts_to_keep, _LOOK: event.data.get("look"),
     }  # fmt: skip
     _append(row)
 
@@ -217,7 +218,7 @@ def refuse_replaced(ledger: Ledger, folder: Path) -> None:
 _TEXTS = ("opening", "time", "run", "folder", "plan", "protocol", "fingerprint", "question", "primary")
 _TEXTS_OR_NONE = ("study", "parent")
 _LISTS = ("arms", "cases")
-_NEWER_TEXTS, _NEWER_LISTS = ("name", "endpoints", "images"), ("pixels",)
+_NEWER_TEXTS, _NEWER_LISTS = ("name", "endpoints", "images"), ("pixels", "parts")
 """What earlier versions did not write."""
 
 

@@ -30,7 +30,7 @@ def families(trials: Mapping[str, tuple[str, OpenedCases]]) -> list[dict[str, An
     """
     rows = []
     for (a, (print_a, cases_a)), (b, (print_b, cases_b)) in combinations(trials.items(), 2):
-        shared = cases_a.shared_with(cases_b.files, cases_b.pixels)
+        shared = cases_a.shared_with(cases_b.files, cases_b.pixels_to_keep, cases_b.parts_to_keep)
         one = cases_a.images == cases_b.images if cases_a.images and cases_b.images else print_a == print_b
         if shared or one:
             rows.append({"a": a, "b": b, "test_cases_shared": shared})

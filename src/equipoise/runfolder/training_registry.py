@@ -26,8 +26,8 @@ _FILE = "trainings.jsonl"
 class Training:
     """The cases on which the jobs of one fold were trained and validated.
 
-    key: of the run and the fold. name: of the trial. time: of its lock, in ISO 8601. cases, pixels: hashes, as in
-    `OpenedCases`.
+    key: of the run and the fold. name: of the trial. time: of its lock, in ISO 8601. cases, pixels, parts: hashes, as
+    in `OpenedCases`; earlier versions recorded no parts.
     """
 
     key: str
@@ -36,6 +36,7 @@ class Training:
     plan: str
     cases: tuple[str, ...]
     pixels: tuple[str, ...]
+    parts: tuple[str, ...] = ()
 
 
 def register_trainings(lock: Mapping[str, Any], plan: str, opened: OpenedCases, ledger: Ledger) -> None:
@@ -45,7 +46,7 @@ def register_trainings(lock: Mapping[str, Any], plan: str, opened: OpenedCases, 
         {
             "kind": "training", "key": f"{run}/{fold}", "name": lock["name"], "plan": plan,
             "time": datetime.now(UTC).isoformat(timespec="seconds"), "cases": list(cases.files),
-            "pixels": cases.pixels_to_keep,
+            "pixels": cases.pixels_to_keep, "parts": cases.parts_to_keep,
         }
         for fold, cases in enumerate(opened.trained)
     ]  # fmt: skip
@@ -92,7 +93,7 @@ def trainings_on(opened: OpenedCases, plan: str, run: str = "") -> list[tuple[Tr
     shared: dict[str, tuple[Training, int]] = {}
     for one in _trainings(_rows()):
         trial = one.key.partition("/")[0]
-        number = 0 if one.plan == plan or trial == run else opened.shared_with(one.cases, one.pixels)
+        number = 0 if one.plan == plan or trial == run else opened.shared_with(one.cases, one.pixels, one.parts)
         if number > shared.get(trial, (one, 0))[1]:
             shared[trial] = (one, number)
     return list(shared.values())
@@ -102,7 +103,7 @@ def _trainings(rows: Iterable[Mapping[str, Any]]) -> Iterator[Training]:
     for row in rows:
         if row["kind"] == "training":
             texts = (row["key"], row["name"], row["time"], row["plan"])
-            yield Training(*texts, tuple(row["cases"]), tuple(row["pixels"]))
+            yield Training(*texts, tuple(row["cases"]), tuple(row["pixels"]), tuple(row.get("parts", ())))
 
 
 def _rows() -> Iterator[Mapping[str, Any]]:
@@ -122,4 +123,5 @@ def _is_whole(row: object) -> bool:
         row.get("kind") == "training"
         and all(is_text(row.get(key)) for key in ("key", "name", "time", "plan"))
         and all(are_texts(row.get(key)) for key in ("cases", "pixels"))
+        and are_texts(row.get("parts", []))
     )

@@ -9,8 +9,9 @@ from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.copies import copies
 from equipoise.cohorts.splits.leakage import Leak
+from equipoise.cohorts.splits.shared_channels import names_of_common
 from equipoise.report.text.configuration import one_patient_prevails, rare_class
-from equipoise.report.text.doubtful_truths import equal_pictures
+from equipoise.report.text.doubtful_truths import channel_of_all, equal_pictures
 from equipoise.trials.mask_shares import mask_doubts
 from equipoise.trials.plan import Trial, confirms_patients, images_as_patients
 
@@ -30,6 +31,7 @@ def cautions(trial: Trial, leaks: Sequence[Leak] = (), *, named: bool = False) -
         *prevailing_patient(trial.cohort),
         *doubtful_patients(trial, named=named),
         *equal_patients(trial.cohort, trial.cards, leaks, trial.protocol.split.not_leaks, named=named),
+        *(channel_of_all(*row, len(trial.cohort)) for row in names_of_common(trial.cohort, trial.cards.all())),
         *mask_doubts(trial.cohort, trial.cards.all(), named=named),
     ]
 

@@ -196,7 +196,7 @@ class Checked:
         lines += [f"  {line}" for line in left_out_lines(self.cohort)]
         lines += self._resolving([row.case for row in left_out(self.cohort)], "  note: ")
         lines += [f"  note: {note}" for note in self.cohort.notes]
-        lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}" for leak in self.leaks]
+        lines += [f"leak: {leak.kind}: {leak.a} and {leak.b}{_shared(leak)}" for leak in self.leaks]
         lines += [leaks_in_words(self.leaks, self.cohort, refused=self._leaks_refuse)] if self.leaks else []
         lines += self._resolving([name for leak in self.leaks for name in (leak.a, leak.b)])
         lines += [f"problem: {p.case} ({p.file}): {p.problem}; {p.remedy}" for p in self.cohort.problems]
@@ -272,6 +272,10 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool)
             *_cache_remark(trial.cards),
         ],
     )
+
+
+def _shared(leak: Leak) -> str:
+    return f" share {leak.shared}" if leak.shared else ""
 
 
 def leaks_in_words(leaks: Sequence[Leak], cohort: Cohort, *, refused: bool) -> str:

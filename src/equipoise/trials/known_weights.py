@@ -27,11 +27,11 @@ def initial_weights(protocol: Protocol, opened: OpenedCases) -> dict[str, dict[s
             known = trained_with(digests_of(path).values())
         except (EquipoiseError, OSError):
             known = []
-        cases, pixels = ({one for training in known for one in getattr(training, key)} for key in ("cases", "pixels"))
+        seen = [{one for training in known for one in getattr(training, key)} for key in ("cases", "pixels", "parts")]
         record[arm.name] = {
             "file": path.name,
             "sha256": sha256_of(path),
-            "test_cases": opened.shared_with(cases, pixels) if known else None,
+            "test_cases": opened.shared_with(*seen) if known else None,
             "trials": sorted({f"{training.name} of {training.time[:10]}" for training in known}),
         }
     return record

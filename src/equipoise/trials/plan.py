@@ -214,12 +214,12 @@ def refusals(trial: Trial, leaks: Sequence[Leak]) -> list[str]:
     if crossing:
         first_leak = crossing[0]
         reasons.append(
-            f"cases leak across parts, first {first_leak.a} and {first_leak.b} ({first_leak.kind}) of "
+            f"cases leak across parts, first {first_leak.a} and {first_leak.b} ({first_leak.in_words}) of "
             f"{plural(len(crossing), 'pair')}; `equipoise check` lists them: {_remedy(first_leak, trial)}, or set "
             "split.allow_leaks = true and the report says so"
         )
     if copies:
-        named = ", ".join(f"{leak.a} and {leak.b}" for leak in copies[:_NAMED])
+        named = ", ".join(f"{leak.a} and {leak.b}{_of_what(leak)}" for leak in copies[:_NAMED])
         reasons.append(
             f"images of different patients in one part are equal and would count as so many patients, first {named} of "
             f"{plural(len(copies), 'pair')}; `equipoise check` lists them: {_remedy(copies[0], trial)}, or set "
@@ -272,6 +272,10 @@ def forbids(leak: Leak, cohort: Cohort) -> bool:
     if leak.kind == "near copy":
         return False
     return leak.kind not in LIKENESS or not cohort.patients_known or cohort.patients_guessed
+
+
+def _of_what(leak: Leak) -> str:
+    return f" ({leak.shared})" if leak.shared else ""
 
 
 def _remedy(leak: Leak, trial: Trial) -> str:

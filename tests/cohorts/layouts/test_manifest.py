@@ -75,6 +75,7 @@ def test_segmentation_with_pictures_and_palette_masks(tmp_path):
     image = cohort.cases[0].read()
     assert np.array_equal(image.mask, np.asarray(Image.open(tmp_path / "a_mask.png")))
     assert set(cohort.cases[0].sha256) == {"a.png", "a_mask.png"}
+    assert cohort.cases[0].truth_files == {"a_mask.png"}
 
 
 def test_dicom_series_and_segmentation(shared_data, tmp_path):
@@ -89,6 +90,7 @@ def test_dicom_series_and_segmentation(shared_data, tmp_path):
     assert image.array.shape == (1, 3, 512, 512)
     assert image.mask.sum(axis=(1, 2)).tolist() == [36233, 35645, 35220]
     assert set(case.sha256) == {"ct/01.dcm", "ct/02.dcm", "ct/03.dcm", "liver.dcm"}
+    assert case.truth_files == {"liver.dcm"}
 
 
 def test_problems_are_named_per_case(tmp_path):

@@ -292,6 +292,7 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
             remarks += [(entry.mask.name, text) for text in renamed(structures, entry.codes, layout.classes)]
         scans += masks
     hashes = {name: digest for scan in scans for name, digest in scan.sha256.items()}
+    seen = {name for scan in images for name in scan.sha256}
     read = partial(read_case, entry, hashes, with_mask, nonfinite, held=held)
     case = Case(
         id=entry.id,
@@ -302,6 +303,7 @@ def _examined(entry: CaseFiles, layout: Layout, nonfinite: Nonfinite, known: Sou
         attributes=MappingProxyType(dict(entry.attributes)),
         sha256=MappingProxyType({_relative(name, layout.root): digest for name, digest in hashes.items()}),
         owners=MappingProxyType(owners_of(first)),
+        truth_files=frozenset(_relative(name, layout.root) for name in hashes if name not in seen),
     )
     shape = (sum(scan.array.shape[0] for scan in images), *first.array.shape[1:])
     contents = frozenset(digest for scan in images for digest in scan.sha256.values())

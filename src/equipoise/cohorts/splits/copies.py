@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.cohort import Cohort
-from equipoise.cohorts.splits.leakage import EQUAL_BYTES, detail_of
+from equipoise.cohorts.detail import EQUAL_BYTES, detail_of
 
 Pair = tuple[str, str]
 
@@ -25,7 +25,7 @@ def copies(cohort: Cohort, cards: CaseCards, known: Collection[frozenset[str]] =
     pairs = []
     for cases in alike.values():
         # The detail of repeated pictures alone: to compress all of 100,000 takes seconds.
-        if len(cases) > 1 and detail_of(cards.all()[cases[0]]) >= EQUAL_BYTES:
+        if len(cases) > 1 and detail_of(cards.all()[cases[0]].picture) >= EQUAL_BYTES:
             pairs += _of_different_patients(cohort, cases)
     return [pair for pair in pairs if frozenset(pair) not in known]
 

@@ -9,7 +9,6 @@ come from `neighbours.py`, so 100,000 images are searched without comparing all 
 """
 
 import hashlib
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,9 @@ from scipy.sparse.csgraph import connected_components
 from equipoise.cohorts.case_cards import CaseCard, CaseCards
 from equipoise.cohorts.case_pictures import Bytes
 from equipoise.cohorts.cohort import Case, Cohort
+from equipoise.cohorts.detail import EQUAL_BYTES, NEAR_BYTES, NEAR_VALUES, detail_of
 from equipoise.cohorts.splits.neighbours import Allowed, Floats, Ints, nearest
+from equipoise.cohorts.splits.shared_channels import channel_pairs, common_channels, shared_by
 from equipoise.cohorts.splits.similarity import Whitening, likeness, signatures, turned
 from equipoise.cohorts.splits.split import PARTS, Fold
 from equipoise.cohorts.store import code_of_readers, content_key, load, save
@@ -35,10 +36,6 @@ DIMENSIONS = 24
 SAMPLE, SPECTRA = 4000, 1000  # pictures from which the common axes and the common spectrum are learnt
 VARIANTS = 4
 SURE, LEAST = 0.90, 0.80  # bounds of the threshold, which depends on how similar different patients of the cohort are
-# Different patients may share a simple shape (a small nodule's outline), so shapes prove little. Equal pixels count
-# if the picture compresses to at least EQUAL_BYTES; likeness needs NEAR_BYTES, and as many distinct values as scans
-# have.
-EQUAL_BYTES, NEAR_BYTES, NEAR_VALUES = 150, 400, 16
 
 
 @dataclass(frozen=True)
@@ -47,11 +44,18 @@ class Leak:
 
     kind: in different parts of a fold "patient", "study", "equal" or "near"; of different patients in one part "copy"
     (equal pixels) or "near copy" (near-duplicates, of test cases alone).
+    shared: what alone is equal of "equal" or "copy", such as "the channel t1 of one file"; empty for whole images.
     """
 
     a: str
     b: str
     kind: str
+    shared: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """The kind, with what is shared, such as "equal: the channel t1"."""
+        return f"{self.kind}: {self.shared}" if self.shared else self.kind
 
 
 OF_PIXELS = ("equal", "near", "copy", "near copy")
@@ -68,12 +72,14 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | 
     "near": near-duplicates. "copy", "near copy": the same of different patients in one part. Pairs of one patient
     appear as "patient" only, unless the patient was guessed and the pixels are equal, which is certain. Cases
     whose pictures have hardly any detail (masks, outlines) are not compared by likeness, and the simplest not by pixels
-    either: different patients may share a shape. cards: of the cohort; without them every image is read.
+    either: different patients may share a shape. A channel that two images share counts as equal pixels do, unless it
+    is the same for all (`shared_channels`). cards: of the cohort; without them every image is read.
     """
     parts = _parts(cohort, [folds] if isinstance(folds, Fold) else folds)
     person = np.unique(cohort.patients, return_inverse=True)[1]
 
-    pairs = _pairs(cohort, parts, person, cards or CaseCards(cohort))
+    cards = cards or CaseCards(cohort)
+    pairs = _pairs(cohort, parts, person, cards)
     proven = {int(person[index]) for pair in pairs["equal"] for index in pair} if cohort.patients_guessed else set()
     owners = ["" if owner in proven else str(owner) for owner in person]
     leaks = _shared(cohort, parts, owners, "patient")
@@ -85,7 +91,28 @@ def find_leaks(cohort: Cohort, folds: Fold | Sequence[Fold], cards: CaseCards | 
     ordered = [(pair, kind) for kind in OF_PIXELS for pair in pairs[kind] if named[pair] == kind]
     known = {frozenset((leak.a, leak.b)) for leak in leaks}
     pixel_leaks = [Leak(cohort.cases[a].id, cohort.cases[b].id, kind) for (a, b), kind in ordered]
-    return leaks + [leak for leak in pixel_leaks if frozenset((leak.a, leak.b)) not in known]
+    leaks += [leak for leak in pixel_leaks if frozenset((leak.a, leak.b)) not in known]
+    return _with_channels(leaks, cohort, parts, person, cards.all())
+
+
+def _with_channels(
+    leaks: list[Leak], cohort: Cohort, parts: NDArray[np.int8], person: Ints, cards: Sequence[CaseCard]
+) -> list[Leak]:
+    """Return the leaks and the pairs of different patients that share a channel, before those that are only alike."""
+    common = common_channels(cohort, cards)
+    known = {frozenset((leak.a, leak.b)) for leak in leaks if leak.kind not in LIKENESS}
+    new = []
+    for kind, allowed in (("equal", partial(_apart, parts, person)), ("copy", partial(_together, parts, None, person))):
+        for a, b in channel_pairs(cards, common, allowed):
+            pair = frozenset((cohort.cases[a].id, cohort.cases[b].id))
+            if pair not in known:
+                shared = shared_by(cohort, cards, a, b, common)
+                new.append(Leak(cohort.cases[a].id, cohort.cases[b].id, kind, shared))
+                known.add(pair)
+    alike = [leak for leak in leaks if leak.kind in LIKENESS and frozenset((leak.a, leak.b)) not in known]
+    kinds = ("patient", "study", *OF_PIXELS)
+    sure = [leak for leak in leaks if leak.kind not in LIKENESS]
+    return sorted([*sure, *new, *alike], key=lambda leak: kinds.index(leak.kind)) if new else leaks
 
 
 def _pairs(cohort: Cohort, parts: NDArray[np.int8], person: Ints, cards: CaseCards) -> dict[str, Pairs]:
@@ -179,6 +206,7 @@ def propose_groups(cohort: Cohort, cards: CaseCards | None = None) -> NDArray[np
     anyone: Allowed = np.not_equal
     pairs = [
         *_equal_pairs(pixels, anyone), *_near_pairs(pictures, detailed, anyone), *_runs(pictures, detailed, cohort),
+        *channel_pairs(cards.all(), common_channels(cohort, cards.all()), anyone),
     ]  # fmt: skip
     if cohort.patients_guessed:
         order = np.argsort(cohort.patients, kind="stable")
@@ -236,17 +264,11 @@ def _look(cards: CaseCards) -> tuple[list[bytes], Ints]:
     """Return a digest of every case's pixels, empty where it has too little detail, and which pictures have enough."""
     digests, detailed = [], []
     for index, card in enumerate(cards.all()):
-        detail = detail_of(card)
+        detail = detail_of(card.picture)
         digests.append(card.digest if detail >= EQUAL_BYTES else b"")
         if detail >= NEAR_BYTES and card.values >= NEAR_VALUES:
             detailed.append(index)
     return digests, np.array(detailed, dtype=np.int64)
-
-
-def detail_of(card: CaseCard) -> int:
-    """Return how much there is to see, in bytes; below EQUAL_BYTES, equal pixels prove nothing."""
-    # Compressed size measures detail: a plain shape has few bytes whatever its contrast.
-    return len(zlib.compress(card.picture.tobytes(), 1))
 
 
 def _equal_pairs(digests: Sequence[bytes], allowed: Allowed) -> list[tuple[int, int]]:

@@ -270,7 +270,7 @@ def _pairs(inspection: Inspection) -> Iterator[tuple[str, Card, Card]]:
     """Return the first leaking pairs, in the order of their kinds."""
     index = {case.id: number for number, case in enumerate(inspection.cohort.cases)}
     for leak in inspection.leaks[: MOST_PAIRS[inspection.cohort.spatial_dims]]:
-        yield leak.kind, _card(inspection, index[leak.a]), _card(inspection, index[leak.b])
+        yield leak.in_words, _card(inspection, index[leak.a]), _card(inspection, index[leak.b])
 
 
 def _card(inspection: Inspection, index: int) -> Card:

@@ -48,6 +48,18 @@ def equal_pictures(pairs: Sequence[tuple[str, str]], *, named: bool) -> str:
     )
 
 
+def channel_of_all(channel: str, cases: int, of: int) -> str:
+    """Say that many patients have the very same channel. channel: its name, as "the channel t1". of: number of cases.
+
+    >>> channel_of_all("the channel atlas", 40, 60)[:58]
+    'The channel atlas is the same in 40 of 60 cases, as an atl'
+    """
+    return (
+        f"{channel[:1].upper()}{channel[1:]} is the same in {cases} of {of} cases, as an atlas, a template or a "
+        "background is: it says nothing of a patient and counts as no leak; where it is a scan, correct the files."
+    )
+
+
 def _named(names: Sequence[str]) -> str:
     """Return names in brackets; in quotes, so that outputs with pseudonyms replace short ones too."""
     more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
