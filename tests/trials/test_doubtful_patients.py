@@ -1,4 +1,4 @@
-"""A trial whose patients' names look like images of fewer persons is refused until the protocol says who they are."""
+"""Patients whose names look like images of fewer persons are refused until the protocol says who they are; margins."""
 
 import dataclasses
 import re
@@ -8,7 +8,7 @@ import pytest
 from equipoise.protocol import Protocol
 from equipoise.testing.phantoms.cases import phantom
 from equipoise.trials.cautions import doubtful_patients
-from equipoise.trials.plan import images_as_patients, plan, refusals
+from equipoise.trials.plan import images_as_patients, plan, refusals, wide_margins
 
 TEXT = '[cohort]\nsource = "{source}"\n[split]\n{split}\n[[arms]]\nname = "a"\nmodel = "unet"\n'
 SIDES = [f"P{k:03d}_{side}" for k in range(30) for side in ("L-CC", "R-CC")]
@@ -56,3 +56,10 @@ def test_other_names_are_left_alone():
         assert refusals(trial(names), []) == []
         assert doubtful_patients(trial(names, 'patients = "confirmed"')) == []
     assert images_as_patients(trial(SIDES, patients_known=False, patients_guessed=True)) == ""
+
+
+@pytest.mark.parametrize(("margin", "cautions"), [(0.05, 0), (0.2, 1)])
+def test_a_plan_with_a_wide_margin_has_a_caution(margin, cautions):
+    text = TEXT.format(split="", source="phantom") + f"[endpoints]\nmargin = {margin}\n"
+    reasons = wide_margins(plan(Protocol.parse(text), phantom(cases=60, size=12), "unused"))
+    assert sum(one is not None for one in reasons) == cautions
