@@ -41,6 +41,23 @@ class LogSoftmax(Net):
     def forward(self, x):
         return super().forward(x).log_softmax(1)
 
+class Across(Net):
+    def forward(self, x):
+        z = super().forward(x)
+        return z + 0.1 * z.mean(0)
+
+class Counting(Net):
+    def forward(self, x):
+        return super().forward(x) * len(x)
+
+class Placed(Net):
+    def forward(self, x):
+        return super().forward(x) + torch.arange(len(x))[:, None]
+
+class Random(Net):
+    def forward(self, x):
+        return super().forward(torch.dropout(x, 0.5, True))
+
 def not_a_model(in_channels, out_channels, spatial_dims):
     return 3
 
@@ -120,6 +137,10 @@ def test_every_optimizer_takes_its_first_step(job, samples, name):
             {"optimizer": "rules_for_preflight:HalfDead"},
             r"the clause 'moves every parameter': 3 of 6 keep .*\(0.bias, 1.bias, 3.bias\)",
         ),
+        ({"model": "nets_for_preflight:Across"}, "Across' answers an image differently .* other images beside it"),
+        ({"model": "nets_for_preflight:Counting"}, "differently in evaluation without a batch around it"),
+        ({"model": "nets_for_preflight:Placed"}, "differently in evaluation at another place in the batch"),
+        ({"model": "nets_for_preflight:Random"}, "differently in evaluation when it is called again"),
         ({"optimizer": {"name": "adamm"}}, "optimizer 'adamm' is unknown; did you mean 'Adam'"),
     ],
 )

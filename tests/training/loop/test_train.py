@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -36,6 +37,17 @@ class Tiny(nn.Module):
             if self.steps > 5:
                 return y * float("nan")
         return y
+
+class LateAcross(Tiny):
+    # Looks across the batch only once it has been trained for some steps, which its buffer counts.
+    def __init__(self, *shape):
+        super().__init__(*shape)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        self.seen += float(self.training)
+        y = self.body(x)
+        return y + y.mean(0) * (self.seen > 2)
 
 class Broken(Tiny):
     def forward(self, x):
@@ -184,6 +196,13 @@ def test_a_model_that_breaks_is_a_recorded_failure(job):
     done = train(with_model(job, "Broken"))
     assert done["status"] == "failed"
     assert "KeyError" in done["reason"]
+
+
+def test_a_network_that_looks_across_the_batch_only_when_trained_is_a_recorded_failure(job):
+    done = train(with_model(job, "LateAcross"))
+    assert done["status"] == "failed"
+    assert re.match("its trained model answers an image differently in evaluation with other images", done["reason"])
+    assert not job.predictions_file.is_file()
 
 
 @pytest.mark.long

@@ -11,6 +11,7 @@ from equipoise.runfolder.ledger import FAILED
 from equipoise.runfolder.training_registry import register_weights
 from equipoise.runfolder.writer import Writer
 from equipoise.training.learner.distributed import Ranks
+from equipoise.training.loop.batch_independence import BatchDependenceError
 from equipoise.training.loop.blame import of_the_arm, out_of_memory
 from equipoise.training.loop.determinism import reproducible
 from equipoise.training.loop.written_errors import in_writing, warnings_in_writing
@@ -52,7 +53,7 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
         end["warnings"] = sorted({*texts, *end["warnings"]})
     except Superseded:
         raise
-    except DivergedError as error:
+    except (DivergedError, BatchDependenceError) as error:
         end = {"status": "failed", "reason": in_writing(error, job, plain=True)}
     except Exception as error:
         if out_of_memory(error):

@@ -16,6 +16,7 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 from equipoise.training.loop.answer_scale import squashed_by
 from equipoise.training.loop.arm import code_hashes, optimizer_over
+from equipoise.training.loop.batch_independence import REMEDY, batch_dependence
 from equipoise.training.loop.blame import named_arm
 from equipoise.training.loop.cost import PeakMemory
 from equipoise.training.loop.determinism import device, device_name, environment, generator, reproducible
@@ -67,6 +68,7 @@ def _try(job: Job, samples: Samples) -> dict[str, str]:
         augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
         train_epoch(learner, two, feed, augmentation, (job.name, "preflight"))
         _check_optimizer(job, learner)
+        _check_independence(job, learner, next(feed.epoch(two, generator(job.name))))
         _check_scale(job, learner, next(feed.epoch(two, generator(job.name))))
         return packages_of(job, learner.model, learner.optimizer)
 
@@ -100,6 +102,14 @@ def _check_optimizer(job: Job, learner: Learner) -> None:
         raise ProtocolError(
             f"its optimizer {job.arm.optimizer.name!r} {fault} (equipoise.testing.check_optimizer tries it alone)"
         )
+
+
+def _check_independence(job: Job, learner: Learner, batch: Batch) -> None:
+    """Raise ProtocolError for a model whose answer to an image depends on the other images of the batch."""
+    images = batch.to(learner.device).images
+    fault = batch_dependence(learner, images, compiled=job.training.compile is True)
+    if fault is not None:
+        raise ProtocolError(f"its model {job.arm.model.name!r} {fault}; {REMEDY}")
 
 
 def _check_scale(job: Job, learner: Learner, batch: Batch) -> None:

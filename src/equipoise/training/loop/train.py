@@ -34,8 +34,9 @@ from equipoise.training.learner.routes import NOT_COMPILED, apply_routes
 from equipoise.training.learner.weight_average import EpochAverage, WeightAverage
 from equipoise.training.loop import checkpoint
 from equipoise.training.loop.arm import build_model, build_optimizer, parameter_count
+from equipoise.training.loop.batch_independence import refuse_dependence
 from equipoise.training.loop.cost import PeakMemory, latency_ms
-from equipoise.training.loop.determinism import device, environment, seeded
+from equipoise.training.loop.determinism import device, environment, generator, seeded
 from equipoise.training.loop.diagnostics import Observation
 from equipoise.training.loop.ending import DivergedError, ended
 from equipoise.training.loop.epoch import NotFiniteError, evaluation_weights, train_epoch
@@ -107,6 +108,7 @@ class _Training:
             self.learner.model.eval()
             # Timed with the chosen weights, inside the memory measurement: inference may need more than training.
             latency = self._latency_ms()
+        self._refuse_batch_dependence()
         peak, on_device = max(memory.peak_mb, self.progress.peak_memory_mb), memory.device_mb
         return {
             "chosen_epoch": self.progress.chosen_epoch,
@@ -125,6 +127,12 @@ class _Training:
         """Measure the latency of one case, from prepared pixels to its answer."""
         training = training_of(self.job)
         return latency_ms(lambda: training.answer_one(self.learner, self.validation, self.job))
+
+    def _refuse_batch_dependence(self) -> None:
+        """Raise BatchDependenceError for a trained network that looks across the batch, as a rehearsal may not show."""
+        # Outside of the measurement of memory, and once: by validation cases, as many at once as in prediction.
+        batch = next(self.feed.epoch(self.validation, generator(self.job.stream, "batch independence")))
+        refuse_dependence(self.learner, batch.to(self.device).images, compiled=self.job.training.compile is True)
 
     def _waited_enough(self) -> bool:
         """Whether early stopping applies: `patience` epochs since the best one, before the end of the budget."""
