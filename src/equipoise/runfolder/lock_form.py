@@ -11,6 +11,7 @@ from equipoise.runfolder.paths import LONGEST, component
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=LONGEST)]
 _Count = Annotated[int, Field(ge=0, le=2**62)]
+_Number = Annotated[float, Field(ge=0, lt=1e12)]
 _Seed = Annotated[int, Field(ge=-(2**62), le=2**62)]
 
 
@@ -142,6 +143,7 @@ class _Lock(_Form):
     prior_trainings: list[_PriorTraining] = []
     unrecorded: str = ""
     short_training: _ShortTraining | None = None
+    gradient_evaluations: dict[str, _Number] = {}
     versions: dict[str, str] = {}
     tuning: dict[str, Any] | None = None
     shared_seeds: bool = False
@@ -153,6 +155,8 @@ class _Done(_Form):
     epochs: _Count | None = None
     chosen_epoch: _Count | None = None
     stopped_epoch: _Count | None = None
+    updates: _Count | None = None
+    gradient_evaluations: _Number | None = None
     parameters: _Count | None = None
     warnings: list[str] = []
     late_modules: dict[str, str] = {}

@@ -26,7 +26,7 @@ from equipoise.runfolder.study_family import family_of
 _FILE = "openings.jsonl"
 _NO_PART_OF_THE_PLAN = (
     "locked_at", "machine", "code_folder", "prior_openings", "leaks", "telling", "not_leaks", "study",
-    "initial_weights", "prior_trainings", "unrecorded",
+    "initial_weights", "prior_trainings", "unrecorded", "gradient_evaluations",
 )  # fmt: skip
 """Keys of a lock that another place or day changes; two locks that agree in all others give the same numbers."""
 

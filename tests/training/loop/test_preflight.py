@@ -80,6 +80,14 @@ class Forgetful(torch.optim.SGD):
                 self.mine[id(param)] = param.grad.clone()
         return super().step(closure)
 
+class Repeated(torch.optim.Adam):
+    def step(self, closure):
+        for _ in range(7):
+            with torch.enable_grad():
+                loss = closure()
+            super().step()
+        return loss
+
 class HalfDead(torch.optim.SGD):
     def step(self, closure=None):
         for param in self.param_groups[0]["params"][1::2]:
@@ -106,6 +114,13 @@ def samples():
 
 def with_arm(job, **arm):
     return replace(job, arm=Arm.model_validate({"name": "net", "model": "nets_for_preflight:Net"} | arm))
+
+
+@pytest.mark.parametrize(("name", "count"), [("adam", 1), ("SAM", 2), ("rules_for_preflight:Repeated", 7)])
+def test_the_gradients_of_an_update_are_counted_before_the_plan_is_locked(job, samples, name, count):
+    tried = with_arm(job, optimizer=name)
+    assert preflight(([tried], samples))["gradient_evaluations"] == {"net": count}
+    assert forecast((tried, samples, 32, 8)).gradient_evaluations == count
 
 
 @pytest.mark.parametrize("name", optimizers.__all__)

@@ -55,6 +55,24 @@ class Broken(Tiny):
 """
 
 
+RULES = """
+import torch
+
+class Twice(torch.optim.SGD):
+    # Asks twice, and in the first step of an epoch once.
+    def __init__(self, params, lr=1e-3):
+        super().__init__(params, lr=lr)
+        self.calls = 0
+
+    def step(self, closure):
+        for _ in range(1 + (self.calls % 4 > 0)):
+            loss = closure()
+        self.calls += 1
+        super().step()
+        return loss
+"""
+
+
 def samples(n, seed, prefix):
     generator = np.random.default_rng(seed)
     targets = np.arange(n) % 2
@@ -190,6 +208,17 @@ def test_divergence_is_a_recorded_failure_that_names_the_cases(job):
     assert "not finite in epoch 3, 2 times" in done["reason"]
     assert "train" in done["reason"].split("cases ")[1]
     assert json.loads(job.done_file.read_text()) == done
+
+
+def test_the_updates_of_a_job_and_their_gradients_are_recorded(job, tmp_path):
+    (tmp_path / "rules_for_training.py").write_text(RULES)
+    arm = Arm.model_validate(
+        {"name": "tiny", "model": "nets_for_training:Tiny", "optimizer": "rules_for_training:Twice"}
+    )
+    done = train(replace(job, arm=arm))
+    # 50 cases in batches of 16 are four updates, in four epochs.
+    assert (done["updates"], done["gradient_evaluations"]) == (16, 1.75)
+    assert train(replace(job, folder=tmp_path / "jobs" / "b"))["gradient_evaluations"] == 1.0
 
 
 def test_a_model_that_breaks_is_a_recorded_failure(job):

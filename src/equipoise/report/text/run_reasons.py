@@ -14,39 +14,6 @@ _PRICES = {
 }
 
 
-def unequal_budgets(draws: Sequence[tuple[str, int]]) -> str:
-    """Describe tuning with other numbers of draws; `draws` are (arm, number)."""
-    counts = ", ".join(f"{arm} {count}" for arm, count in draws)
-    return f"The arms were tuned on unequal budgets ({counts} draws), so a difference may be due to the budgets."
-
-
-def other_budget(
-    arm: str, minutes: float | None, epochs: int | None, steps_per_epoch: int | None, common: int | None
-) -> str:
-    """Describe an arm that another program trained, within a budget of its own."""
-    networks = "that of the other arms" if common is None else f"the {plural(common, 'epoch')} of the networks"
-    if minutes is not None:
-        budget = f"{minutes:g} minutes"
-    else:
-        count = epochs if epochs is not None else common
-        budget = "the common epochs" if count is None else plural(count, "epoch")
-        budget += f" of {plural(steps_per_epoch or 250, 'update')}"
-    return (
-        f"The budgets are unequal: {arm} was trained for {budget}, which is another budget than {networks}, so a "
-        "difference may be due to the budgets."
-    )
-
-
-def stopped_early(arm: str, runs: int, of_runs: int, epochs: Sequence[int], of_epochs: int | None) -> str:
-    """Describe an arm that spent less than its budget."""
-    low, high = min(epochs), max(epochs)
-    span = str(low) if low == high else f"{low} to {high}"
-    return (
-        f"{arm} stopped early in {runs} of {plural(of_runs, 'run')}, after {span} of {of_epochs} epochs: it used less "
-        "than its budget."
-    )
-
-
 def opened_often(times: int, unplanned: int | None) -> str:
     """Describe a test set that was opened again."""
     beside_plan = "" if unplanned is None else f", {unplanned} of them unplanned"
@@ -376,7 +343,7 @@ def unknown_cost() -> str:
 WRITERS = (
     record_contradicted, more_contradictions, prior_opening, more_openings, same_plan_before, openings_unknown,
     prior_trainings, initial_weights, stated_reuse, environments_differ,
-    unequal_budgets, other_budget, stopped_early, opened_often, plan_changed, stated_problem, missing_job,
+    opened_often, plan_changed, stated_problem, missing_job,
     warning_of_job, short_training, perfect_arm,
     warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, allowed_copies, near_copies,
     not_leaks, guessed_patients, no_patients_stated, no_result, arm_unjudged,

@@ -60,6 +60,8 @@ class Progress:
     seconds: float = 0.0
     processor_seconds: float = 0.0
     peak_memory_mb: float = 0.0
+    updates: int = 0
+    evaluations: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     rates: list[dict[str, float]] = field(default_factory=list)
     chosen_epoch: int | None = None
@@ -116,12 +118,21 @@ class _Training:
             "parameters": parameter_count(self.learner.model),
             "train_seconds": round(self.progress.seconds, 3),
             "processor_seconds": round(self.progress.processor_seconds, 3),
+            **self._gradients_taken(),
             "latency_ms": round(latency, 3),
             "peak_memory_mb": round(peak, 1),
             **({} if on_device is None else {"device_memory_mb": round(on_device, 1)}),
             "environment": self.progress.environments[-1],
             "warnings": self.progress.notes,
         }
+
+    def _gradients_taken(self) -> dict[str, Any]:
+        """Return the number of updates, and the mean number of gradients that each took; nothing where not known."""
+        # A checkpoint of an earlier version counted none.
+        progress, steps = self.progress, self.feed.steps(len(self.samples)) * self.progress.epoch
+        if progress.updates != steps:
+            return {}
+        return {"updates": steps, "gradient_evaluations": round(progress.evaluations / steps, 3)}
 
     def _latency_ms(self) -> float:
         """Measure the latency of one case, from prepared pixels to its answer."""
@@ -175,6 +186,10 @@ class _Training:
         seen = Observation(progress.epoch, self.feed.steps(len(self.samples)))
         loss = train_epoch(learner, self.samples, self.feed, self.augmentation, self._stream, seen)
         progress.rates += seen.rates
+        progress.updates, progress.evaluations = (
+            progress.updates + seen.updates,
+            progress.evaluations + seen.evaluations,
+        )
         if learner.average is not None:
             learner.average.end_epoch(learner.model, progress.epoch)
         with evaluation_weights(learner, self.samples, self.feed):
