@@ -122,6 +122,13 @@ class _PriorTraining(_Form):
     test_cases: _Count
 
 
+class _PriorSeeds(_Form):
+    name: str
+    day: str
+    seeds: list[_Seed]
+    same: bool
+
+
 class _Lock(_Form):
     schema_: Annotated[int, Field(alias="schema")] = 1
     protocol_sha256: str
@@ -141,6 +148,7 @@ class _Lock(_Form):
     telling: list[str] = []
     initial_weights: dict[str, _InitialWeights] = {}
     prior_trainings: list[_PriorTraining] = []
+    prior_seeds: list[_PriorSeeds] = []
     unrecorded: str = ""
     short_training: _ShortTraining | None = None
     gradient_evaluations: dict[str, _Number] = {}

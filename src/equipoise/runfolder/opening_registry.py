@@ -26,7 +26,7 @@ from equipoise.runfolder.study_family import family_of
 _FILE = "openings.jsonl"
 _NO_PART_OF_THE_PLAN = (
     "locked_at", "machine", "code_folder", "prior_openings", "leaks", "telling", "not_leaks", "study",
-    "initial_weights", "prior_trainings", "unrecorded", "gradient_evaluations",
+    "initial_weights", "prior_trainings", "unrecorded", "gradient_evaluations", "prior_seeds",
 )  # fmt: skip
 """Keys of a lock that another place or day changes; two locks that agree in all others give the same numbers."""
 
@@ -140,6 +140,11 @@ def register(lock: Mapping[str, Any], opened: OpenedCases, place: Place, ledger:
         "pixels": opened.pixels_to_keep,
     }  # fmt: skip
     _append(row)
+
+
+def opened_runs() -> set[str]:
+    """Return the runs whose test set was opened on this machine, by the hashes of their first events."""
+    return {str(row["run"]) for row in _rows()}
 
 
 def register_predictions(identity: str, run: str, digest: str, name: str) -> None:

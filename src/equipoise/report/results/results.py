@@ -27,6 +27,7 @@ from equipoise.report.results.rows import part
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
 from equipoise.report.results.warnings import other_budgets, run_warnings, unequal_budgets
+from equipoise.runfolder.chosen_seeds import PRIOR_SEEDS, prior_of
 from equipoise.runfolder.earlier_openings import reuse_of
 from equipoise.runfolder.paths import BY_CASE, LOCK
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
@@ -161,6 +162,7 @@ def _record(run: RunFolder) -> dict[str, Any]:
             "verified": run.ledger.verified,
         },
         "prior_openings": run.ledger.prior_openings,
+        **({PRIOR_SEEDS: prior_of(run.lock)} if prior_of(run.lock) else {}),
         "exploratory": run.ledger.exploratory,
         **({"reuse": reuse_of(run.lock)} if reuse_of(run.lock) else {}),
         **({"left_out": run.lock["left_out"]} if run.lock.get("left_out") else {}),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from equipoise.report.text.amounts import amounts, p_text
 from equipoise.report.text.words import listed, plural
+from equipoise.runfolder.chosen_seeds import ranges
 from equipoise.runfolder.paths import PROTOCOL
 
 _PRICES = {
@@ -81,6 +82,21 @@ def prior_trainings(cases: int, trials: Sequence[str]) -> str:
         f"Earlier trials on this machine trained or validated on up to {plural(cases, 'test case')} of this one "
         f"({shown}): what they showed may have informed the choice of the arms."
     )
+
+
+def prior_seeds(name: str, day: str, seeds: Sequence[int], taken: int, of: int, same: bool) -> str:
+    """Describe an earlier trial that trained these arms with seeds that the plan leaves out, and was never opened."""
+    arms = "the same arms" if same else "arms of these networks and optimizers, with other settings,"
+    among = f"{taken} of the {plural(of, 'seed')} of this plan are among them" if taken else "none is in this plan"
+    return (
+        f"The trial {name} of {day}, whose test set was never opened, trained {arms} on these cases with the seeds "
+        f"{ranges(seeds)}; {among}."
+    )
+
+
+def more_prior_seeds(number: int) -> str:
+    """Count the earlier trainings of these arms that are not listed."""
+    return f"{plural(number, 'further trial')} trained these arms with other seeds."
 
 
 def initial_weights(arm: str, file: str, sha256: str, test_cases: int | None, trials: Sequence[str]) -> str:
@@ -342,7 +358,7 @@ def unknown_cost() -> str:
 
 WRITERS = (
     record_contradicted, more_contradictions, prior_opening, more_openings, same_plan_before, openings_unknown,
-    prior_trainings, initial_weights, stated_reuse, environments_differ,
+    prior_trainings, prior_seeds, more_prior_seeds, initial_weights, stated_reuse, environments_differ,
     opened_often, plan_changed, stated_problem, missing_job,
     warning_of_job, short_training, perfect_arm,
     warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, allowed_copies, near_copies,

@@ -8,6 +8,7 @@ from equipoise.errors import LedgerError, Superseded
 from equipoise.own_modules import late_hashes, refuse_changed_modules
 from equipoise.runfolder.job import LATE_MODULES, Job
 from equipoise.runfolder.ledger import FAILED
+from equipoise.runfolder.trained_seeds import register_validated
 from equipoise.runfolder.training_registry import register_weights
 from equipoise.runfolder.writer import Writer
 from equipoise.training.learner.distributed import Ranks
@@ -68,4 +69,6 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
     if writer is not None and end.get("status") != FAILED and job.weights_file.is_file():
         # Before done.json: whoever ends the trial now has weights that later trials recognise.
         register_weights(job)
+        if job.arm.nnunet is not None:
+            register_validated(job)  # a network of ours was registered after its first epoch
     return end if writer is None else job.write_end(writer, **end, processes=ranks.count)

@@ -20,6 +20,7 @@ from equipoise.optimizers import after_validation, needs_batchnorm_recalibration
 from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import CHECKPOINT, HISTORY, RATES
+from equipoise.runfolder.trained_seeds import register_validated
 from equipoise.runfolder.write import write_rows
 from equipoise.runfolder.writer import Writer
 from equipoise.training.augmentation import Augmentation
@@ -179,6 +180,8 @@ class _Training:
         progress.epoch += 1
         # Saved after every epoch, before the next begins: a kill costs one epoch at most.
         self._save()
+        if progress.epoch == 1 and self.writer is not None:
+            register_validated(self.job)
 
     def _epoch(self) -> dict[str, float]:
         learner, progress = self.learner, self.progress
