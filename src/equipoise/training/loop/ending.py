@@ -64,7 +64,7 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
         end = {"status": "failed", "reason": in_writing(error, job)}
     # Again, because a module may have been edited between the first look and its import.
     refuse_changed_code(job)
-    late = {} if job.modules is None else late_hashes(job.modules)
+    late = {} if job.modules is None else late_hashes(job.modules, job.code)
     end |= {LATE_MODULES: late} if late else {}
     if writer is not None and end.get("status") != FAILED and job.weights_file.is_file():
         # Before done.json: whoever ends the trial now has weights that later trials recognise.
