@@ -103,10 +103,17 @@ def test_the_hook_notes_code_of_the_user_alone(folder, heard):
 def test_what_an_installed_package_writes_and_runs_is_not_the_users(folder, heard):
     # As compilers of torch do; the frame is that of a function whose file lies among installed packages.
     place = str(folder / "compiled.py")
-    names = {"heard": heard, "code": compile("1", place, "exec")}
+    names = {"heard": heard, "code": compile("1", place, "exec"), "place": place}
     import numpy
 
     exec(compile("heard('exec', (code,))", numpy.__file__, "exec"), names)
     assert executed_files() == {}
+    # This package imports what a protocol names; what it reads or loads besides, as its own kernels, is not the user's.
+    ours = executed_code.__file__
+    exec(compile("heard('open', (place, 'r', 0)); heard('ctypes.dlopen', (place,))", ours, "exec"), names)
+    assert executed_files() == {}
+    exec(compile("heard('exec', (code,))", ours, "exec"), names)
+    assert [file.name for file in executed_files()] == ["compiled.py"]
+    executed_code._executed.clear()
     exec(compile("heard('exec', (code,))", "<string>", "exec"), names)
     assert [file.name for file in executed_files()] == ["compiled.py"]

@@ -68,14 +68,15 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
     if isinstance(name, str) and name and name[0] != "<" and not getattr(_here, "quiet", False):
         with unwatched():
             file = _file_of(name)
-            if file is not None and _by_own_code(sys._getframe(1)):
+            if file is not None and _by_own_code(sys._getframe(1), for_it=event == "exec"):
                 _note(file)
 
 
-def _by_own_code(frame: FrameType | None) -> bool:
-    """Return whether code of the user's own, or this package for it, runs a file, and no other package does.
+def _by_own_code(frame: FrameType | None, *, for_it: bool) -> bool:
+    """Return whether code of the user's own, or with `for_it` this package, runs a file, and no other package does.
 
-    Compilers of torch run what they have written themselves, into folders that they empty at will.
+    Compilers of torch run what they have written themselves, into folders that they empty at will; this package loads
+    its kernels from such a folder, and reads sources to compare them.
     """
     from equipoise.own_modules import is_own_file
 
@@ -83,7 +84,7 @@ def _by_own_code(frame: FrameType | None) -> bool:
         file = frame.f_code.co_filename
         standard = file.startswith(_STANDARD) and not file.startswith(_PACKAGES)
         if not (standard or file.startswith("<")):
-            return file.startswith(_OURS) or is_own_file(file)
+            return (for_it and file.startswith(_OURS)) or is_own_file(file)
         frame = frame.f_back
     return True
 
