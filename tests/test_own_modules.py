@@ -16,6 +16,7 @@ from equipoise.own_modules import (
     loaded_modules,
     modules_behind,
     own_hashes,
+    place_of,
     refuse_changed_modules,
 )
 from equipoise.runfolder.own_code import MODULES, check_code, refuse_other_modules
@@ -64,7 +65,7 @@ def json_file():
 
 
 def test_a_process_that_is_no_worker_tells_nothing_of_what_it_has_loaded():
-    assert late_hashes({}) == {}
+    assert late_hashes({}, None) == {}
 
 
 @pytest.mark.long
@@ -112,3 +113,21 @@ def test_code_of_a_run_folder_is_refused_where_its_helper_is_another(folder):
     with pytest.raises(PredictionError, match="the module 'behind_helper', which the task 'behind_net:T' imports, is"):
         check_code("behind_net:T", "task", digest, folder, True, locked)
     check_code("behind_net:T", "task", digest, folder, True, None)  # a lock of an earlier version
+
+
+def test_a_file_without_a_module_is_named_by_its_place_and_refused_where_it_changed(folder):
+    (folder / "sub").mkdir()
+    (folder / "sub" / "table.py").write_text("x = 1")
+    (folder / "behind_lib.zip").write_bytes(b"PK")
+    files = {place_of(file, folder): file for file in (folder / "sub" / "table.py", folder / "behind_lib.zip")}
+    assert set(files) == {"sub/table.py", "./behind_lib.zip"}
+    recorded = hashes_of(files)
+    refuse_changed_modules(recorded, folder, "the plan was locked")
+    refuse_other_modules({MODULES: recorded}, {}, folder, Path("run"))
+    refuse_other_modules({MODULES: {}}, {MODULES: recorded}, folder, Path("run"))
+    (folder / "behind_lib.zip").write_bytes(b"PK2")
+    with pytest.raises(LedgerError, match=r"behind_lib\.zip \(file './behind_lib.zip'\) has changed since the plan"):
+        refuse_changed_modules(recorded, folder, "the plan was locked")
+    (folder / "behind_lib.zip").unlink()
+    with pytest.raises(LedgerError, match="the file './behind_lib.zip' is missing since the plan was locked"):
+        refuse_changed_modules(recorded, folder, "the plan was locked")

@@ -31,3 +31,13 @@ class Superseded(EquipoiseError):
 
 class Interrupted(EquipoiseError):
     """The user stopped the run; the same command resumes it (exit code 75)."""
+
+
+def in_one_line(text: object, most: int = 400) -> str:
+    """Return a text as one line: line ends and runs of blanks become one blank, and what is too long is cut.
+
+    >>> in_one_line("Error(s) in loading:\\n\\tMissing key(s): 'a'."), in_one_line("abcdef", 4)
+    ("Error(s) in loading: Missing key(s): 'a'.", 'abc…')
+    """
+    line = " ".join(str(text).split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"

@@ -1,8 +1,8 @@
 """The user's own modules behind a `module:attribute` name: that module, and all of the user's that it imports.
 
 A module is the user's own if its file lies outside of Python, installed packages and this package. Its imports are read
-from its source, also those inside functions, which run late or never. What is imported by other means shows only in a
-process that has run it.
+from its source, also those inside functions, which run late or never. What is loaded by other means shows only in a
+process that has run it (`executed_code`).
 """
 
 import ast
@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from equipoise.errors import LedgerError
+from equipoise.executed_code import executed_files, unwatched
 from equipoise.lookup import NOT_BESIDE, in_worker, source_of
 from equipoise.plain_files import bytes_of
 
@@ -77,7 +78,13 @@ def modules_behind(names: Iterable[str], folder: Path | None) -> dict[str, Path]
 
 
 def file_of(name: str, folder: Path | None) -> Path | None:
-    """Return the file of a module: of the loaded one, else where it would be found; None where there is none."""
+    """Return the file of a module: of the loaded one, else where it would be found; None where there is none.
+
+    A name with a slash is of a file that was executed without a module: its place, seen from the folder.
+    """
+    if "/" in name:
+        place = (folder or Path()) / name
+        return place if place.is_file() else None
     loaded = getattr(sys.modules.get(name), "__file__", None)
     if isinstance(loaded, str):
         return Path(loaded)
@@ -91,7 +98,9 @@ def file_of(name: str, folder: Path | None) -> Path | None:
 def _imports_of(name: str, file: Path) -> Iterator[str]:
     """Yield every name in the module's source that an import statement may load as a module."""
     try:
-        tree = ast.parse(bytes_of(file)) if file.suffix == ".py" and file.stat().st_size < _LARGEST_SOURCE else None
+        with unwatched():
+            small = file.suffix == ".py" and file.stat().st_size < _LARGEST_SOURCE
+            tree = ast.parse(bytes_of(file)) if small else None
     except (OSError, SyntaxError, ValueError, RecursionError):
         tree = None
     if tree is None:
@@ -115,7 +124,8 @@ def hashes_of(modules: Mapping[str, Path]) -> dict[str, str]:
     hashes = {}
     for name, file in sorted(modules.items()):
         try:
-            hashes[name] = hashlib.sha256(bytes_of(file)).hexdigest()
+            with unwatched():
+                hashes[name] = hashlib.sha256(bytes_of(file)).hexdigest()
         except OSError:
             continue
     return hashes
@@ -128,12 +138,36 @@ def own_hashes(names: Iterable[str], folder: Path | None) -> dict[str, str]:
     return hashes_of(modules | (loaded_modules() if in_worker() else {}))
 
 
-def late_hashes(recorded: Mapping[str, str]) -> dict[str, str]:
-    """Return the SHA-256 of the user's own modules that a worker has loaded and no record names."""
+def late_hashes(recorded: Mapping[str, str], folder: Path | None) -> dict[str, str]:
+    """Return the SHA-256 of the user's own modules that a worker has loaded and no record names.
+
+    Files that it executed without a module (by path, by `exec`, from an archive) are among them, as when they ran;
+    their names are places seen from `folder`, where the protocol lies, and hold a slash.
+    """
     # By other means than an import statement, or only under a condition: nobody could know of them beforehand.
     if not in_worker():
         return {}
-    return hashes_of({name: file for name, file in loaded_modules().items() if name not in recorded})
+    loaded, executed = loaded_modules(), executed_files()
+    late = hashes_of({name: file for name, file in loaded.items() if name not in recorded})
+    # As it was when it ran: it may have been edited since.
+    late |= {name: executed[loaded[name].absolute()] for name in late if loaded[name].absolute() in executed}
+    modules = {file.resolve() for name in recorded if (file := file_of(name, folder)) is not None}
+    modules |= {file.resolve() for file in loaded.values()}
+    places = {place_of(file, folder): digest for file, digest in executed.items() if file.resolve() not in modules}
+    return late | {place: digest for place, digest in places.items() if place not in recorded}
+
+
+def place_of(file: Path, folder: Path | None) -> str:
+    """Return the place of a file seen from a folder, with a slash.
+
+    >>> place_of(Path("/home/me/lib/x.py"), Path("/home/me/trial")), place_of(Path("/t/x.py"), Path("/t"))
+    ('../lib/x.py', './x.py')
+    """
+    try:
+        place = Path(os.path.relpath(file, folder or Path())).as_posix()
+    except ValueError:  # another drive
+        return file.absolute().as_posix()
+    return place if "/" in place else f"./{place}"
 
 
 def refuse_changed_modules(recorded: Mapping[str, str], folder: Path | None, place: str) -> None:
@@ -150,5 +184,6 @@ def refuse_changed_modules(recorded: Mapping[str, str], folder: Path | None, pla
 
 def changed_module(name: str, file: Path | None, place: str) -> str:
     """Return the sentence on a module that is not the recorded one; file: as it is now, None where it is missing."""
-    what = f"the module {name!r} is missing" if file is None else f"{file} (module {name!r}) has changed"
+    kind = "file" if "/" in name else "module"
+    what = f"the {kind} {name!r} is missing" if file is None else f"{file} ({kind} {name!r}) has changed"
     return f"{what} since {place}, and its hash is part of the plan; restore the file, or name a new folder with --out"

@@ -157,3 +157,11 @@ def test_results_do_not_depend_on_how_many_jobs_run_at_once(tmp_path, monkeypatc
         assert all(np.array_equal(beside[name], value) for name, value in alone.items())
     first, second = weights[1]
     assert any(not np.array_equal(second[name], value) for name, value in first.items())
+
+
+@pytest.mark.long
+def test_what_an_exception_says_is_one_line():
+    text = "raise RuntimeError('Error(s) in loading:\\n\\tMissing key(s): 1.\\n\\tSize mismatch')"
+    with Workers(1) as workers:
+        (outcome,) = dict(workers.run("builtins:exec", [text], lambda: None)).values()
+    assert str(outcome) == "RuntimeError: Error(s) in loading: Missing key(s): 1. Size mismatch"

@@ -273,8 +273,12 @@ def _try_odd_sides(model: nn.Module, content: bytes, channels: int, sides: tuple
     for number in range(3):
         shape = tuple(side + 1 + (3 * number + 2 * axis) % 5 for axis, side in enumerate(sides))
         images = draw.normal(size=(number + 1, channels, *shape)).astype(np.float32)
-        with torch.inference_mode():
-            answer: Any = model(torch.from_numpy(images))
+        try:
+            with torch.inference_mode():
+                answer: Any = model(torch.from_numpy(images))
+        # Of any kind: this is the author's code, made for one size perhaps, as one with a linear layer over all pixels.
+        except Exception as error:
+            raise EquipoiseError(f"the network cannot process the shape {images.shape[1:]}") from error
         expected = (answer if isinstance(answer, torch.Tensor) else answer[0]).float().numpy()
         scale = max(1.0, float(np.abs(expected).max()))
         if not float(np.abs(network(images) - expected).max()) <= NEAR * scale:

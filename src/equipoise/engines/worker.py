@@ -16,7 +16,7 @@ import threading
 from typing import Any, BinaryIO
 
 from equipoise.child_process import take_folders
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, in_one_line
 
 HEADER = struct.Struct("<Q")
 
@@ -72,7 +72,7 @@ def main() -> None:
             # As text: an exception of a user's class might not unpickle in the parent, which lacks that module.
             kind = "OSError" if isinstance(error, OSError) else type(error).__name__
             plain = isinstance(error, EquipoiseError)
-            send(answers, (kind, str(error) if plain else f"{type(error).__name__}: {error}"))
+            send(answers, (kind, str(error) if plain else in_one_line(f"{type(error).__name__}: {error}")))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from equipoise.errors import LedgerError
+from equipoise.runfolder.chosen_seeds import caution_of_seeds
 from equipoise.runfolder.chronology import record_of
 from equipoise.runfolder.earlier_openings import cautions_of_openings, prior_openings
 from equipoise.runfolder.evidence import sha256_of
@@ -131,7 +132,8 @@ def _trouble(lock: Mapping[str, Any], ledger: Ledger) -> str:
 
 def cautions(lock: Mapping[str, Any], ledger: Ledger) -> tuple[str, ...]:
     """Return why the results are exploratory although the record holds, for the first line of the page."""
-    reasons = [*cautions_of_openings(lock, prior_openings(lock, ledger)), *_of_changed(ledger)]
+    openings = cautions_of_openings(lock, prior_openings(lock, ledger))
+    reasons = [*openings, *caution_of_seeds(lock), *_of_changed(ledger)]
     leaks = [leak for leak in lock.get("leaks") or () if isinstance(leak, Mapping) and leak.get("kind") in _CERTAIN]
     if leaks:
         pairs = "one pair" if len(leaks) == 1 else f"{len(leaks)} pairs"

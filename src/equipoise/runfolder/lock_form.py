@@ -11,6 +11,7 @@ from equipoise.runfolder.paths import LONGEST, component
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=LONGEST)]
 _Count = Annotated[int, Field(ge=0, le=2**62)]
+_Number = Annotated[float, Field(ge=0, lt=1e12)]
 _Seed = Annotated[int, Field(ge=-(2**62), le=2**62)]
 
 
@@ -122,6 +123,13 @@ class _PriorTraining(_Form):
     test_cases: _Count
 
 
+class _PriorSeeds(_Form):
+    name: str
+    day: str
+    seeds: list[_Seed]
+    same: bool
+
+
 class _Lock(_Form):
     schema_: Annotated[int, Field(alias="schema")] = 1
     protocol_sha256: str
@@ -141,8 +149,10 @@ class _Lock(_Form):
     telling: list[str] = []
     initial_weights: dict[str, _InitialWeights] = {}
     prior_trainings: list[_PriorTraining] = []
+    prior_seeds: list[_PriorSeeds] = []
     unrecorded: str = ""
     short_training: _ShortTraining | None = None
+    gradient_evaluations: dict[str, _Number] = {}
     versions: dict[str, str] = {}
     tuning: dict[str, Any] | None = None
     shared_seeds: bool = False
@@ -154,6 +164,8 @@ class _Done(_Form):
     epochs: _Count | None = None
     chosen_epoch: _Count | None = None
     stopped_epoch: _Count | None = None
+    updates: _Count | None = None
+    gradient_evaluations: _Number | None = None
     parameters: _Count | None = None
     warnings: list[str] = []
     late_modules: dict[str, str] = {}

@@ -28,7 +28,7 @@ _LOOK = "look"
 """The key with the number of seeds of a planned look; None in a plan without looks."""
 _NO_PART_OF_THE_PLAN = (
     "locked_at", "machine", "code_folder", "prior_openings", "leaks", "telling", "not_leaks", "study",
-    "initial_weights", "prior_trainings", "unrecorded", CONTRAST,
+    "initial_weights", "prior_trainings", "unrecorded", "gradient_evaluations", "prior_seeds", CONTRAST,
 )  # fmt: skip
 """Keys of a lock that another place or day changes; two locks that agree in all others give the same numbers."""
 
@@ -142,6 +142,11 @@ def register(lock: Mapping[str, Any], opened: OpenedCases, place: Place, ledger:
 def is_registered(opening: Event) -> bool:
     """Return whether the registry holds an opening of a ledger."""
     return any(row["opening"] == opening.hash for row in _rows())
+
+
+def opened_runs() -> set[str]:
+    """Return the runs whose test set was opened on this machine, by the hashes of their first events."""
+    return {str(row["run"]) for row in _rows()}
 
 
 def register_predictions(identity: str, run: str, digest: str, name: str, opening: Event) -> None:

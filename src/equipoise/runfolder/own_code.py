@@ -71,7 +71,8 @@ def refuse_other_modules(locked: Mapping[str, Any], plan: Mapping[str, Any], cod
         digest = now.get(name) or hashes_of({} if file is None else {name: file}).get(name)
         if name in before and digest != before[name]:
             raise LedgerError(changed_module(name, file, f"{where} was locked"))
-        if name not in before:
+        # A file that was executed without a module is compared job by job (`late_modules`).
+        if name not in before and "/" not in name:
             raise LedgerError(
                 f"your own code imports {file} (module {name!r}), which it did not when {where} was locked; nothing "
                 "was overwritten, name a new folder with --out"

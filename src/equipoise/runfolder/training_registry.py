@@ -19,7 +19,7 @@ from equipoise.runfolder.opened_cases import OpenedCases
 from equipoise.runfolder.registry_file import append, are_texts, is_text, rows_of
 from equipoise.runfolder.weight_digests import digests_of
 
-_FILE = "trainings.jsonl"
+FILE = "trainings.jsonl"
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,24 @@ class Training:
     parts: tuple[str, ...] = ()
 
 
-def register_trainings(lock: Mapping[str, Any], plan: str, opened: OpenedCases, ledger: Ledger) -> None:
-    """Append the cases on which each fold of a trial is trained and validated; plan: the plan's identity."""
+def register_trainings(
+    lock: Mapping[str, Any], plan: str, opened: OpenedCases, ledger: Ledger, design: Mapping[str, Any]
+) -> None:
+    """Append the cases on which each fold of a trial is trained and validated; plan: the plan's identity.
+
+    design: of the training, as `trained_seeds.design_of` returns it.
+    """
     run = ledger.events[0].hash
     rows = [
         {
             "kind": "training", "key": f"{run}/{fold}", "name": lock["name"], "plan": plan,
             "time": datetime.now(UTC).isoformat(timespec="seconds"), "cases": list(cases.files),
-            "pixels": cases.pixels_to_keep, "parts": cases.parts_to_keep,
+            "pixels": cases.pixels_to_keep, "parts": cases.parts_to_keep, **design,
         }
         for fold, cases in enumerate(opened.trained)
     ]  # fmt: skip
     try:
-        append(_FILE, rows)
+        append(FILE, rows)
     except OSError as error:
         remark(f"the cases that are trained on could not be recorded for later trials ({error})")
 
@@ -70,7 +75,7 @@ def register_weights(job: Job) -> None:
             before = set(start.values())
             trainings |= {one.key for one in trained_with(before)}
         digests = sorted(set(own.values()) - before)
-        append(_FILE, [{"kind": "weights", "digests": digests, "trainings": sorted(trainings)}])
+        append(FILE, [{"kind": "weights", "digests": digests, "trainings": sorted(trainings)}])
     except (OSError, EquipoiseError) as error:
         remark(f"the weights of {job.name} could not be recorded for later trials ({error})")
 
@@ -78,7 +83,7 @@ def register_weights(job: Job) -> None:
 def trained_with(digests: Collection[str]) -> list[Training]:
     """Return the trainings of this machine that made weights with any of these digests."""
     known, keys = set(digests), set[str]()
-    rows = list(_rows())
+    rows = list(registry_rows())
     for row in rows:
         if row["kind"] == "weights" and not known.isdisjoint(row["digests"]):
             keys.update(row["trainings"])
@@ -91,7 +96,7 @@ def trainings_on(opened: OpenedCases, plan: str, run: str = "") -> list[tuple[Tr
     run: the hash of the trial's own first event.
     """
     shared: dict[str, tuple[Training, int]] = {}
-    for one in _trainings(_rows()):
+    for one in _trainings(registry_rows()):
         trial = one.key.partition("/")[0]
         number = 0 if one.plan == plan or trial == run else opened.shared_with(one.cases, one.pixels, one.parts)
         if number > shared.get(trial, (one, 0))[1]:
@@ -106,9 +111,10 @@ def _trainings(rows: Iterable[Mapping[str, Any]]) -> Iterator[Training]:
             yield Training(*texts, tuple(row["cases"]), tuple(row["pixels"]), tuple(row.get("parts", ())))
 
 
-def _rows() -> Iterator[Mapping[str, Any]]:
+def registry_rows() -> Iterator[Mapping[str, Any]]:
+    """Yield the whole rows of the registry; none, with a remark, where it cannot be read."""
     try:
-        yield from rows_of(_FILE, _is_whole)
+        yield from rows_of(FILE, _is_whole)
     except OSError as error:
         remark(f"earlier trainings on the test cases could not be looked up ({error})")
 
@@ -116,6 +122,10 @@ def _rows() -> Iterator[Mapping[str, Any]]:
 def _is_whole(row: object) -> bool:
     """Return whether a line has everything that its readers compare, of the types that were written."""
     if not isinstance(row, dict):
+        return False
+    if row.get("kind") == "validated":
+        return is_text(row.get("training")) and type(row.get("seed")) is int
+    if "arms" in row and not (are_texts(row["arms"]) and is_text(row.get("settings"))):
         return False
     if row.get("kind") == "weights":
         return are_texts(row.get("digests")) and are_texts(row.get("trainings"))

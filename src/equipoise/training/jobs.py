@@ -49,7 +49,7 @@ def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
     packages = nnunet.versions() if len(own) < len(jobs) else {}
     facts |= {"code": networks.facts_of(jobs)["code"], "packages": {**facts.get("packages", {}), **packages}}
     # Of what the step has loaded by any means; the first process knows what import statements name.
-    return facts | {"modules": late_hashes({})}
+    return facts | {"modules": late_hashes({}, jobs[0].code)}
 
 
 def stand_ins(arguments: tuple[Job, Samples]) -> tuple[Predictions, Planes]:

@@ -23,6 +23,7 @@ from equipoise.errors import CohortError
 from equipoise.progress import Watch, silent, under_way
 from equipoise.protocol import Protocol
 from equipoise.report.pages.cohort_page import Inspection, render_inspection, summary
+from equipoise.report.results.gradient_evaluations import unequal_evaluations
 from equipoise.report.text.plans import plan_as_json, plan_sentences, prospect
 from equipoise.report.text.reasons import sentence
 from equipoise.report.text.words import plural
@@ -267,6 +268,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool)
         warnings=[
             *(earlier_looks(protocol, trial.cohort, trial.folds, trial.cards) if looks_back else ()),
             *cautions(trial, leaks, named=True),
+            *(sentence(reason) for reason in unequal_evaluations(_evaluations(forecasts))),
             *(sentence(reason) for reason in (short_training(trial), *wide_margins(trial)) if reason is not None),
             *rare_classes(trial.cohort, cases),
             *_cache_remark(trial.cards),
@@ -276,6 +278,10 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool)
 
 def _shared(leak: Leak) -> str:
     return f" share {leak.shared}" if leak.shared else ""
+
+
+def _evaluations(forecasts: Sequence[Forecast]) -> dict[str, float]:
+    return {one.arm: n for one in forecasts if (n := one.gradient_evaluations) is not None}
 
 
 def leaks_in_words(leaks: Sequence[Leak], cohort: Cohort, *, refused: bool) -> str:

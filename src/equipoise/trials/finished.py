@@ -14,7 +14,7 @@ from typing import Any
 
 from equipoise.errors import LedgerError
 from equipoise.live.state import ENDED, LiveReader
-from equipoise.lookup import source_of
+from equipoise.own_modules import file_of
 from equipoise.runfolder.evidence import sha256_of
 from equipoise.runfolder.own_code import MODULES, code_folder
 from equipoise.runfolder.paths import ATTRIBUTIONS, LOCK, REPORT
@@ -58,7 +58,7 @@ def _is_built_in(lock: Mapping[str, Any]) -> bool:
 
 
 def _hash_of(name: str, folder: Path) -> str | None:
-    file = source_of(name, folder)
+    file = file_of(name, folder)
     return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
 
 

@@ -19,13 +19,20 @@ from equipoise.errors import CohortError, LedgerError
 from equipoise.lookup import source_of
 from equipoise.progress import remark
 from equipoise.protocol import Protocol
+from equipoise.runfolder.chosen_seeds import PRIOR_SEEDS, caution_of_seeds
 from equipoise.runfolder.earlier_openings import cautions_of_openings, remedy_of_openings
 from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.evidence import RECORD, sha256_of
 from equipoise.runfolder.ledger import LOCKED, Ledger
 from equipoise.runfolder.names import IDS
 from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
-from equipoise.runfolder.opening_registry import by_true_names, plan_identity, prior_openings, refuse_replaced
+from equipoise.runfolder.opening_registry import (
+    by_true_names,
+    opened_runs,
+    plan_identity,
+    prior_openings,
+    refuse_replaced,
+)
 from equipoise.runfolder.own_code import refuse_other_modules
 from equipoise.runfolder.ownership import RUN, claim
 from equipoise.runfolder.paths import BASELINES, CASES, JOBS, LEDGER, LOCK, PROTOCOL, REPORT, RESULTS, SAMPLES
@@ -33,6 +40,7 @@ from equipoise.runfolder.place import Place, contrast_of
 from equipoise.runfolder.plan import plan_differences, plan_of
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.registry_file import trouble
+from equipoise.runfolder.trained_seeds import design_of, prior_seeds
 from equipoise.runfolder.training_registry import register_trainings, trainings_on
 from equipoise.runfolder.verify import FULL_RECORD
 from equipoise.sinks import cells
@@ -81,7 +89,7 @@ def lock(
     write_json(file, plan)
     ledger = Ledger(folder)
     record_lock(folder, ledger)
-    register_trainings(plan, plan_identity(by_true_names(plan, cohort)), opened, ledger)
+    register_trainings(plan, plan_identity(by_true_names(plan, cohort)), opened, ledger, design_of(plan, protocol))
     return ledger
 
 
@@ -113,6 +121,13 @@ def _look_back(plan: dict[str, Any], protocol: Protocol, cohort: Cohort, opened:
         plan["prior_trainings"] = [
             {"name": one.name, "day": one.time[:10], "test_cases": number} for one, number in trainings
         ]
+    seeds = [] if place.parent is not None else prior_seeds(plan, design_of(plan, protocol), opened, opened_runs())
+    plan |= {PRIOR_SEEDS: seeds} if seeds else {}
+    for caution in caution_of_seeds(plan):
+        remark(
+            f"this trial is exploratory: {caution}; name every seed that was trained, or seeds that none was "
+            "(training.seeds)"
+        )
     plan["prior_openings"] = prior_openings(by_true_names(plan, cohort), opened, place)
     reasons = cautions_of_openings(plan, tuple(plan["prior_openings"]))
     if reasons:

@@ -17,10 +17,12 @@ from equipoise.engines.execution import Execution
 from equipoise.engines.jobs import Engine, interrupted, workers_of
 from equipoise.engines.watching import Watching
 from equipoise.errors import CohortError, EquipoiseError, Interrupted, ProtocolError
-from equipoise.progress import Watch, silent, under_way
+from equipoise.progress import Watch, remark, silent, under_way
 from equipoise.protocol import Protocol
 from equipoise.report import example_cases, write_report
+from equipoise.report.results.gradient_evaluations import GRADIENT_EVALUATIONS, unequal_evaluations
 from equipoise.report.results.interim_analysis import undecided
+from equipoise.report.text.reasons import sentence
 from equipoise.runfolder.chronology import ends
 from equipoise.runfolder.evidence import end_of_job, maps_of
 from equipoise.runfolder.job import Job
@@ -87,6 +89,9 @@ def try_arms(trial: Trial, workers: Engine) -> dict[str, Any]:
         }
     if faults:
         raise ProtocolError(joined(faults))
+    # In the plan only where arms differ: the lock of others keeps its form.
+    counts = record.pop(GRADIENT_EVALUATIONS, {})
+    record |= {GRADIENT_EVALUATIONS: counts} if unequal_evaluations(counts) else {}
     return with_own_modules(trial.protocol, record)
 
 
@@ -144,6 +149,8 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             record: dict[str, Any] = {"leaks": [vars(leak) for leak in leaks], "unsound_layers": unsound}
             with under_way(watch, "testing a first step of every arm"):
                 record |= try_arms(trial, workers)
+            for uneven in unequal_evaluations(record.get(GRADIENT_EVALUATIONS, {})):
+                remark(sentence(uneven))
             record["not_leaks"] = pairs_named(trial.protocol, known)
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
             record |= {"telling": telling, **length_record(trial), "processes": ranks.count()}

@@ -35,6 +35,7 @@ def test_a_step_that_looks_twice_counts_its_first_gradient() -> None:
     assert seen.norms == pytest.approx([5.0, 15.0])
     assert seen.mean_norm == pytest.approx(10.0)
     assert seen.rates == []
+    assert (seen.updates, seen.evaluations) == (2, 4)
 
 
 @pytest.mark.parametrize("steps", [1, 16, 17, 100, 1000])

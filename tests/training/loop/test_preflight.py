@@ -41,6 +41,23 @@ class LogSoftmax(Net):
     def forward(self, x):
         return super().forward(x).log_softmax(1)
 
+class Across(Net):
+    def forward(self, x):
+        z = super().forward(x)
+        return z + 0.1 * z.mean(0)
+
+class Counting(Net):
+    def forward(self, x):
+        return super().forward(x) * len(x)
+
+class Placed(Net):
+    def forward(self, x):
+        return super().forward(x) + torch.arange(len(x))[:, None]
+
+class Random(Net):
+    def forward(self, x):
+        return super().forward(torch.dropout(x, 0.5, True))
+
 def not_a_model(in_channels, out_channels, spatial_dims):
     return 3
 
@@ -62,6 +79,14 @@ class Forgetful(torch.optim.SGD):
                 param.grad.add_(self.mine.setdefault(id(param), torch.zeros_like(param)))
                 self.mine[id(param)] = param.grad.clone()
         return super().step(closure)
+
+class Repeated(torch.optim.Adam):
+    def step(self, closure):
+        for _ in range(7):
+            with torch.enable_grad():
+                loss = closure()
+            super().step()
+        return loss
 
 class HalfDead(torch.optim.SGD):
     def step(self, closure=None):
@@ -89,6 +114,13 @@ def samples():
 
 def with_arm(job, **arm):
     return replace(job, arm=Arm.model_validate({"name": "net", "model": "nets_for_preflight:Net"} | arm))
+
+
+@pytest.mark.parametrize(("name", "count"), [("adam", 1), ("SAM", 2), ("rules_for_preflight:Repeated", 7)])
+def test_the_gradients_of_an_update_are_counted_before_the_plan_is_locked(job, samples, name, count):
+    tried = with_arm(job, optimizer=name)
+    assert preflight(([tried], samples))["gradient_evaluations"] == {"net": count}
+    assert forecast((tried, samples, 32, 8)).gradient_evaluations == count
 
 
 @pytest.mark.parametrize("name", optimizers.__all__)
@@ -120,6 +152,10 @@ def test_every_optimizer_takes_its_first_step(job, samples, name):
             {"optimizer": "rules_for_preflight:HalfDead"},
             r"the clause 'moves every parameter': 3 of 6 keep .*\(0.bias, 1.bias, 3.bias\)",
         ),
+        ({"model": "nets_for_preflight:Across"}, "Across' answers an image differently .* other images beside it"),
+        ({"model": "nets_for_preflight:Counting"}, "differently in evaluation without a batch around it"),
+        ({"model": "nets_for_preflight:Placed"}, "differently in evaluation at another place in the batch"),
+        ({"model": "nets_for_preflight:Random"}, "differently in evaluation when it is called again"),
         ({"optimizer": {"name": "adamm"}}, "optimizer 'adamm' is unknown; did you mean 'Adam'"),
     ],
 )

@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -37,9 +38,38 @@ class Tiny(nn.Module):
                 return y * float("nan")
         return y
 
+class LateAcross(Tiny):
+    # Looks across the batch only once it has been trained for some steps, which its buffer counts.
+    def __init__(self, *shape):
+        super().__init__(*shape)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        self.seen += float(self.training)
+        y = self.body(x)
+        return y + y.mean(0) * (self.seen > 2)
+
 class Broken(Tiny):
     def forward(self, x):
         raise KeyError("no such layer")
+"""
+
+
+RULES = """
+import torch
+
+class Twice(torch.optim.SGD):
+    # Asks twice, and in the first step of an epoch once.
+    def __init__(self, params, lr=1e-3):
+        super().__init__(params, lr=lr)
+        self.calls = 0
+
+    def step(self, closure):
+        for _ in range(1 + (self.calls % 4 > 0)):
+            loss = closure()
+        self.calls += 1
+        super().step()
+        return loss
 """
 
 
@@ -180,10 +210,28 @@ def test_divergence_is_a_recorded_failure_that_names_the_cases(job):
     assert json.loads(job.done_file.read_text()) == done
 
 
+def test_the_updates_of_a_job_and_their_gradients_are_recorded(job, tmp_path):
+    (tmp_path / "rules_for_training.py").write_text(RULES)
+    arm = Arm.model_validate(
+        {"name": "tiny", "model": "nets_for_training:Tiny", "optimizer": "rules_for_training:Twice"}
+    )
+    done = train(replace(job, arm=arm))
+    # 50 cases in batches of 16 are four updates, in four epochs.
+    assert (done["updates"], done["gradient_evaluations"]) == (16, 1.75)
+    assert train(replace(job, folder=tmp_path / "jobs" / "b"))["gradient_evaluations"] == 1.0
+
+
 def test_a_model_that_breaks_is_a_recorded_failure(job):
     done = train(with_model(job, "Broken"))
     assert done["status"] == "failed"
     assert "KeyError" in done["reason"]
+
+
+def test_a_network_that_looks_across_the_batch_only_when_trained_is_a_recorded_failure(job):
+    done = train(with_model(job, "LateAcross"))
+    assert done["status"] == "failed"
+    assert re.match("its trained model answers an image differently in evaluation with other images", done["reason"])
+    assert not job.predictions_file.is_file()
 
 
 @pytest.mark.long

@@ -1,3 +1,4 @@
+import hashlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,9 +26,11 @@ def learner():
     return Learner(Corner(), None, build("focal"), build("focal"), None, torch.device("cpu"), torch.float32, None)
 
 
-def job(dims, mirror):
+def job(dims, mirror, model="unet"):
     inference = InferenceSection(mirror=mirror)
-    return SimpleNamespace(inference=inference, spatial_dims=dims, training=TrainingSection(batch_size=2))
+    arm = SimpleNamespace(model=SimpleNamespace(name=model))
+    training = TrainingSection(batch_size=2)
+    return SimpleNamespace(inference=inference, spatial_dims=dims, training=training, arm=arm, members=())
 
 
 def samples(*shape):
@@ -64,3 +67,24 @@ def test_volumes_may_be_mirrored_in_depth(learner):
 def test_images_in_two_dimensions_have_no_depth(learner):
     with pytest.raises(ProtocolError, match='names "depth"'):
         classify(learner, samples(4, 4), job(2, ("depth",)))
+
+
+class Sum(nn.Module):
+    """Says the sum of the batch."""
+
+    def forward(self, x):
+        return x.flatten(1)[:, :2] + x.flatten(1)[:, :1].sum(0)
+
+
+def test_a_network_of_the_users_own_is_asked_in_an_order_that_no_cohort_chose(learner):
+    many = Samples(np.arange(1, 9, dtype=np.float32).reshape(8, 1, 1, 1) * np.ones((1, 1, 2, 2), np.float32),
+                   np.repeat([0, 1], 4), tuple("abcdefgh"), tuple("abcdefgh"))  # fmt: skip
+    names = sorted(many.cases, key=lambda case: hashlib.sha256(case.encode()).digest())
+    asked = [many.cases.index(case) for case in names]
+    learner.model = Sum()
+    own = classify(learner, many, job(2, (), "nets:Sum"))[:, 0]
+    pairs = [asked[i : i + 2] for i in range(0, 8, 2)]
+    expected = {case: 1 + case + sum(1 + other for other in pair) for pair in pairs for case in pair}
+    assert own.tolist() == [expected[case] for case in range(8)]
+    # A built-in network keeps its batches, and so its bits.
+    assert classify(learner, many, job(2, ()))[:, 0].tolist() == [4, 5, 10, 11, 16, 17, 22, 23]

@@ -18,7 +18,7 @@ from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY, on_curve
 COSTS = ("train_seconds", "latency_ms", "peak_memory_mb")
 ONE_SCORE = "one score for all cases"
 """The method of an area that needs no interval."""
-SINCE = ("processor_seconds",)
+SINCE = ("processor_seconds", "gradient_evaluations")
 """Costs that jobs of earlier versions did not record, which are left out of their results."""
 
 

@@ -10,7 +10,8 @@
 3. accuracy: the tied arm with the fewest parameters. speed: the candidate with the lowest latency, whatever it loses.
    memory: the candidate with the lowest peak memory, likewise. balanced: the tied arm with the smallest product of
    latency, memory and parameters. Latency and memory are measured, so these may change from one machine or day to
-   another; accuracy does not.
+   another; accuracy does not. For speed, memory and balance no arm is named whose optimizer took more gradients for an
+   update than another one's: what it wins by, it was given (`gradient_evaluations`).
 4. Where an arm left out by rule 1 has the better estimate, was neither shown worse than the baseline nor equivalent to
    it, and costs no more, the choice would rest on one comparison being just significant and another just not: none is
    named (`left_out_arms`).
@@ -33,6 +34,7 @@ from equipoise.report.results.entry_values import (
     parameters_of,
     winner_of,
 )
+from equipoise.report.results.gradient_evaluations import cheaper_trained, evaluations_of
 from equipoise.report.results.left_out_arms import LeftOut, left_out_arms, rival_of, rival_reason
 from equipoise.statistics.reasons import Reason
 
@@ -140,6 +142,13 @@ def _for_need(need: str, field: _Field) -> dict[str, Any]:
     if rival is not None:
         reason = rival_reason(arm, rival, field.baseline, comparisons, endpoint)
         return _advice(None, [*(str(one["name"]) for one in tied), str(rival["name"])], None, reason, left_out)
+    # Arms left out too: one that did not beat the rule may owe that to the smaller budget.
+    everyone = [*field.candidates, *(one.arm for one in left_out)]
+    cheaper = None if need == QUALITY else cheaper_trained(arm, everyone)
+    if cheaper is not None:
+        counts = {"evaluations": evaluations_of(arm), "fewer": evaluations_of(cheaper)}
+        reason = Reason("more_evaluations", a=str(arm["name"]), b=str(cheaper["name"]), **counts)
+        return _advice(None, [str(one["name"]) for one in tied], beats, reason, left_out)
     even = tuple(str(one["name"]) for one in group if one is not arm and price(one) == price(arm) < inf)
     reason = _reason(arm, group, why, whatever, lost, field, even)
     return _advice(str(arm["name"]), _others(tied, arm), beats, reason, left_out)
@@ -218,7 +227,8 @@ def _others(tied: Sequence[Entry], arm: Entry) -> list[str]:
 
 
 def _cheapest(arms: Sequence[Entry], price: Callable[[Entry], float]) -> Entry:
-    return min(arms, key=lambda arm: (price(arm), str(arm["name"])))
+    # Of arms that cost the same, as those of one network do, the one that was trained with the fewest gradients.
+    return min(arms, key=lambda arm: (price(arm), evaluations_of(arm) or 0.0, str(arm["name"])))
 
 
 # By need: the cost to minimise, its name, and whether all candidates compete and not only the tied ones.

@@ -14,6 +14,7 @@ from equipoise.report.results.audit import recommendation
 from equipoise.report.results.contrast import contrast, divided_patients
 from equipoise.report.results.early_stopping import stop_warnings, stops
 from equipoise.report.results.entries import classification, cost, ensemble, of_one_score
+from equipoise.report.results.gradient_evaluations import counts_of, unequal_evaluations
 from equipoise.report.results.initialization import start
 from equipoise.report.results.interim_analysis import first_seeds, looks_taken
 from equipoise.report.results.missing_modality import channels_left_out
@@ -26,6 +27,7 @@ from equipoise.report.results.rows import part
 from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
 from equipoise.report.results.warnings import other_budgets, run_warnings, unequal_budgets
+from equipoise.runfolder.chosen_seeds import PRIOR_SEEDS, prior_of
 from equipoise.runfolder.earlier_openings import reuse_of
 from equipoise.runfolder.paths import BY_CASE, LOCK
 from equipoise.runfolder.place import CONTRAST
@@ -95,7 +97,8 @@ def _budget_warnings(
     run: RunFolder, tuning: dict[str, Any] | None, arms: list[dict[str, Any]], untuned: list[dict[str, Any]]
 ) -> list[Reason]:
     """Return the warnings of arms that were not trained alike, or stopped before they had learned."""
-    return [*unequal_budgets(tuning), *other_budgets(run, arms), *stop_warnings([*arms, *untuned])]
+    uneven = unequal_evaluations(counts_of(arms))
+    return [*unequal_budgets(tuning), *other_budgets(run, arms), *uneven, *stop_warnings([*arms, *untuned])]
 
 
 def _arithmetic(run: RunFolder) -> dict[str, Any] | None:
@@ -161,6 +164,7 @@ def _record(run: RunFolder) -> dict[str, Any]:
             "verified": run.ledger.verified,
         },
         "prior_openings": run.ledger.prior_openings,
+        **({PRIOR_SEEDS: prior_of(run.lock)} if prior_of(run.lock) else {}),
         "exploratory": run.ledger.exploratory,
         **({"reuse": reuse_of(run.lock)} if reuse_of(run.lock) else {}),
         **({"left_out": run.lock["left_out"]} if run.lock.get("left_out") else {}),

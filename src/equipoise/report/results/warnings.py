@@ -6,6 +6,7 @@ from typing import Any
 from equipoise.cohorts.splits.leakage import IN_ONE_PART
 from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.report.results.missing_modality import channels_left_out
+from equipoise.runfolder.chosen_seeds import prior_of
 from equipoise.runfolder.earlier_openings import counts, number_in, reuse_of, texts_in
 from equipoise.runfolder.environments import differing
 from equipoise.runfolder.read import RunFolder
@@ -69,7 +70,20 @@ def _of_record(run: RunFolder) -> list[Reason]:
     warnings += [Reason("stated_problem", text=text) for text in dict.fromkeys(texts[:_MOST])]
     if len(texts) > _MOST:
         warnings.append(Reason("more_contradictions", number=len(texts) - _MOST))
-    return [*warnings, *_of_openings(run), *_of_registry(run.lock, run.ledger.registry), *_of_weights(run.lock)]
+    registry = [*_of_registry(run.lock, run.ledger.registry), *_of_seeds(run.lock)]
+    return [*warnings, *_of_openings(run), *registry, *_of_weights(run.lock)]
+
+
+def _of_seeds(lock: Mapping[str, Any]) -> list[Reason]:
+    """Name earlier trainings of these arms with seeds that the plan leaves out, which were never judged."""
+    plan = set(lock.get("seeds") or ())
+    rows = [
+        Reason("prior_seeds", name=str(row["name"]), day=str(row["day"]), seeds=tuple(row["seeds"]),
+               taken=len(plan & set(row["seeds"])), of=len(plan), same=row["same"])
+        for row in prior_of(lock)
+    ]  # fmt: skip
+    more = [Reason("more_prior_seeds", number=len(rows) - _MOST)] if len(rows) > _MOST else []
+    return [*rows[:_MOST], *more]
 
 
 def _of_registry(lock: Mapping[str, Any], trouble: str = "") -> list[Reason]:

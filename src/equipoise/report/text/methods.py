@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from equipoise.protocol.nnunet_section import is_nnunet
+from equipoise.report.results.gradient_evaluations import counts_of, unequal_evaluations
 from equipoise.report.text import audit
+from equipoise.report.text.budget_reasons import evaluations_in_words
 from equipoise.report.text.methods_statistics import statistics
 from equipoise.report.text.references import REFERENCES, Cite
 from equipoise.report.text.words import case_noun, listed, plural, stratified, trained_as
@@ -128,6 +130,9 @@ def budget_in_words(arms: Sequence[Mapping[str, Any]]) -> str:
     'an equal budget of epochs'
     >>> budget_in_words([{"name": "mine", "model": "unet"}, {"name": "theirs", "model": "nnunet"}])
     'an equal budget of epochs for all arms but theirs, which had another budget'
+    >>> counts = {"adam": 1, "mine": 40}
+    >>> budget_in_words([{"name": arm, "cost": {"gradient_evaluations": n}} for arm, n in counts.items()])
+    'an equal number of epochs and no equal budget (mine used 40 gradient evaluations for each update, adam 1)'
     """
     own = [arm for arm in arms if is_nnunet(str(arm.get("model")))]
     if own and len(own) == len(arms):
@@ -136,6 +141,10 @@ def budget_in_words(arms: Sequence[Mapping[str, Any]]) -> str:
     if own:
         networks = budget_in_words([arm for arm in arms if arm not in own])
         return f"{networks} for all arms but {listed([arm['name'] for arm in own])}, which had another budget"
+    uneven = unequal_evaluations(counts_of(arms))
+    if uneven:
+        counts = evaluations_in_words(uneven[0].facts["evaluations"])
+        return f"an equal number of epochs and no equal budget ({counts})"
     stopped = [arm["stopped_early"] for arm in arms if arm.get("stopped_early") is not None]
     if not stopped:
         return "an equal budget of epochs"

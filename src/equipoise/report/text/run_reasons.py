@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from equipoise.report.text.amounts import amounts, p_text
 from equipoise.report.text.words import listed, plural
+from equipoise.runfolder.chosen_seeds import ranges
 from equipoise.runfolder.paths import PROTOCOL
 
 _PRICES = {
@@ -12,39 +13,6 @@ _PRICES = {
     "memory": "the lowest peak memory measured",
     "product": "the smallest product of latency, memory and parameters",
 }
-
-
-def unequal_budgets(draws: Sequence[tuple[str, int]]) -> str:
-    """Describe tuning with other numbers of draws; `draws` are (arm, number)."""
-    counts = ", ".join(f"{arm} {count}" for arm, count in draws)
-    return f"The arms were tuned on unequal budgets ({counts} draws), so a difference may be due to the budgets."
-
-
-def other_budget(
-    arm: str, minutes: float | None, epochs: int | None, steps_per_epoch: int | None, common: int | None
-) -> str:
-    """Describe an arm that another program trained, within a budget of its own."""
-    networks = "that of the other arms" if common is None else f"the {plural(common, 'epoch')} of the networks"
-    if minutes is not None:
-        budget = f"{minutes:g} minutes"
-    else:
-        count = epochs if epochs is not None else common
-        budget = "the common epochs" if count is None else plural(count, "epoch")
-        budget += f" of {plural(steps_per_epoch or 250, 'update')}"
-    return (
-        f"The budgets are unequal: {arm} was trained for {budget}, which is another budget than {networks}, so a "
-        "difference may be due to the budgets."
-    )
-
-
-def stopped_early(arm: str, runs: int, of_runs: int, epochs: Sequence[int], of_epochs: int | None) -> str:
-    """Describe an arm that spent less than its budget."""
-    low, high = min(epochs), max(epochs)
-    span = str(low) if low == high else f"{low} to {high}"
-    return (
-        f"{arm} stopped early in {runs} of {plural(of_runs, 'run')}, after {span} of {of_epochs} epochs: it used less "
-        "than its budget."
-    )
 
 
 def opened_often(times: int, unplanned: int | None) -> str:
@@ -122,6 +90,21 @@ def prior_trainings(cases: int, trials: Sequence[str]) -> str:
         f"Earlier trials on this machine trained or validated on up to {plural(cases, 'test case')} of this one "
         f"({shown}): what they showed may have informed the choice of the arms."
     )
+
+
+def prior_seeds(name: str, day: str, seeds: Sequence[int], taken: int, of: int, same: bool) -> str:
+    """Describe an earlier trial that trained these arms with seeds that the plan leaves out, and was never opened."""
+    arms = "the same arms" if same else "arms of these networks and optimizers, with other settings,"
+    among = f"{taken} of the {plural(of, 'seed')} of this plan are among them" if taken else "none is in this plan"
+    return (
+        f"The trial {name} of {day}, whose test set was never opened, trained {arms} on these cases with the seeds "
+        f"{ranges(seeds)}; {among}."
+    )
+
+
+def more_prior_seeds(number: int) -> str:
+    """Count the earlier trainings of these arms that are not listed."""
+    return f"{plural(number, 'further trial')} trained these arms with other seeds."
 
 
 def initial_weights(arm: str, file: str, sha256: str, test_cases: int | None, trials: Sequence[str]) -> str:
@@ -383,8 +366,8 @@ def unknown_cost() -> str:
 
 WRITERS = (
     record_contradicted, more_contradictions, prior_opening, more_openings, same_plan_before, interrupted_before,
-    openings_unknown,    prior_trainings, initial_weights, stated_reuse, environments_differ,
-    unequal_budgets, other_budget, stopped_early, opened_often, plan_changed, stated_problem, missing_job,
+    openings_unknown, prior_trainings, prior_seeds, more_prior_seeds, initial_weights, stated_reuse,
+    environments_differ, opened_often, plan_changed, stated_problem, missing_job,
     warning_of_job, short_training, perfect_arm,
     warning_of_lock, nothing_predicted, unsound_layers, allowed_leaks, near_pairs, allowed_copies, near_copies,
     not_leaks, guessed_patients, no_patients_stated, no_result, arm_unjudged,

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from equipoise.report.results.gradient_evaluations import counts_of, unequal_evaluations
 from equipoise.report.results.interim_analysis import DECIDED
 from equipoise.report.results.recommendation import QUALITY, UNJUDGED, best_baseline
 from equipoise.report.text import audit
 from equipoise.report.text.amounts import about
+from equipoise.report.text.budget_reasons import evaluations_in_words
 from equipoise.report.text.truth import truth_in_words
 from equipoise.report.text.unfinished import so_far
 from equipoise.report.text.words import (
@@ -47,7 +49,7 @@ def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
     if results.get("unfinished"):
         answer, detail = so_far(results)
         return [Answer("How far has this trial progressed?", answer, detail)]
-    first = [_with_omission(_of_methods(_best(results, names, label), results), results)]
+    first = [_with_budgets(_with_omission(_of_methods(_best(results, names, label), results), results), results)]
     rule = None if results.get("audit") else _rule(results, names, label)
     use = Answer(_USE, audit.use(results, names)) if results.get("audit") else _use(results, names)
     # Beside the recommendation, which is worth what the labels are worth; after it, because it answers the question.
@@ -71,6 +73,15 @@ def _with_omission(answer: Answer, results: Entry) -> Answer:
     number_of = f"{omission['cases']} of {omission['of']} test cases"
     text = f"{number_of} were left out, because an arm lacks them or states another truth for them."
     return replace(answer, answer=f"{answer.answer} {text}")
+
+
+def _with_budgets(answer: Answer, results: Entry) -> Answer:
+    """Add to the first answer that the arms were trained on unequal budgets, where gradients were counted so."""
+    uneven = unequal_evaluations(counts_of(results["arms"]))
+    if not uneven:
+        return answer
+    counts = evaluations_in_words(uneven[0].facts["evaluations"])
+    return replace(answer, answer=f"{answer.answer} The budgets were unequal: {counts}.")
 
 
 def pair_sentence(pair: Entry) -> str:

@@ -11,11 +11,13 @@ from torch.optim import Optimizer
 
 from equipoise import models, optimizers
 from equipoise.errors import EquipoiseError, ProtocolError
-from equipoise.lookup import imported, module_hash, nearest, resolve, source_hash, source_of
+from equipoise.executed_code import watch
+from equipoise.lookup import imported, in_worker, module_hash, nearest, resolve, source_hash, source_of
 from equipoise.models.adapter import in_order
 from equipoise.models.ensemble import Ensemble
 from equipoise.protocol import Named
 from equipoise.runfolder.job import Job
+from equipoise.training.loop.blame import own_names
 from equipoise.training.loop.initial_weights import prepare_weights
 
 FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD, torch.optim.Adagrad)
@@ -41,8 +43,12 @@ def _call(factory: Callable[..., Any], kind: str, named: Named, *fixed: Any, **g
 def import_shared_code(job: Job) -> None:
     """Import the user's own modules that all arms share, of the task, the loss and the endpoints, before any is built.
 
+    From then on a worker notes which files the job's own code executes.
+
     Raises ProtocolError where one cannot be imported.
     """
+    if in_worker() and own_names(job):
+        watch()
     # What such a module changes in torch then holds from the first job of a process on, for every arm alike; imported
     # where it is first used, it would meet the second job alone.
     for name, kind in ((job.task, "task"), (job.training.loss, "loss"), *((name, "endpoint") for name in job.own)):

@@ -20,6 +20,7 @@ class Observation:
     """Observe one epoch of `steps` updates without a change to the training.
 
     norms: Euclidean norms of the gradient over all parameters, before any clipping, at evenly spread steps.
+    evaluations: how many gradients the steps took: more than one each for optimizers that ask again.
     rates: rows of rates.csv: the epoch as a fraction, the scheduled learning rate, and quantiles of eta and beta.
     """
 
@@ -27,11 +28,13 @@ class Observation:
     steps: int
     norms: list[float] = field(default_factory=list)
     rates: list[dict[str, float]] = field(default_factory=list)
+    evaluations: int = 0
     _taken: int = 0
     _looked_at: int = -1
 
     def gradient(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Record the gradient norm of the coming step if it is sampled; of two gradients in a step, the first."""
+        """Count a gradient, and record its norm if the coming step is sampled; of two in a step, the first."""
+        self.evaluations += 1
         turn = self._taken % math.ceil(self.steps / NORMS_PER_EPOCH) == 0
         # `item` below waits for the device, which is why only some steps are sampled.
         if turn and self._looked_at != self._taken:
@@ -44,6 +47,11 @@ class Observation:
         quarter = RATES_PER_EPOCH * self._taken // self.steps
         if isinstance(optimizer, AdaptiveMomentum) and quarter > RATES_PER_EPOCH * before // self.steps:
             self.rates.append({"epoch": self.epoch + self._taken / self.steps, **_row(optimizer)})
+
+    @property
+    def updates(self) -> int:
+        """Number of steps that were taken."""
+        return self._taken
 
     @property
     def mean_norm(self) -> float:

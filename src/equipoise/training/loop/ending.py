@@ -8,9 +8,11 @@ from equipoise.errors import LedgerError, Superseded
 from equipoise.own_modules import late_hashes, refuse_changed_modules
 from equipoise.runfolder.job import LATE_MODULES, Job
 from equipoise.runfolder.ledger import FAILED
+from equipoise.runfolder.trained_seeds import register_validated
 from equipoise.runfolder.training_registry import register_weights
 from equipoise.runfolder.writer import Writer
 from equipoise.training.learner.distributed import Ranks
+from equipoise.training.loop.batch_independence import BatchDependenceError
 from equipoise.training.loop.blame import of_the_arm, out_of_memory
 from equipoise.training.loop.determinism import reproducible
 from equipoise.training.loop.written_errors import in_writing, warnings_in_writing
@@ -52,7 +54,7 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
         end["warnings"] = sorted({*texts, *end["warnings"]})
     except Superseded:
         raise
-    except DivergedError as error:
+    except (DivergedError, BatchDependenceError) as error:
         end = {"status": "failed", "reason": in_writing(error, job, plain=True)}
     except Exception as error:
         if out_of_memory(error):
@@ -62,9 +64,11 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
         end = {"status": "failed", "reason": in_writing(error, job)}
     # Again, because a module may have been edited between the first look and its import.
     refuse_changed_code(job)
-    late = {} if job.modules is None else late_hashes(job.modules)
+    late = {} if job.modules is None else late_hashes(job.modules, job.code)
     end |= {LATE_MODULES: late} if late else {}
     if writer is not None and end.get("status") != FAILED and job.weights_file.is_file():
         # Before done.json: whoever ends the trial now has weights that later trials recognise.
         register_weights(job)
+        if job.arm.nnunet is not None:
+            register_validated(job)  # a network of ours was registered after its first epoch
     return end if writer is None else job.write_end(writer, **end, processes=ranks.count)

@@ -9,7 +9,8 @@ class Forecast:
 
     Seconds are of processor time divided by the job's threads, which a busy machine does not change; on a graphics card
     of elapsed time. patch_seconds: to train on one case or patch; preparing_seconds: to recompute statistics of
-    normalisation, per case or patch; answer_seconds: to validate one case.
+    normalisation, per case or patch; answer_seconds: to validate one case. gradient_evaluations: for each update, the
+    mean over some; None for a training that is not ours.
     """
 
     arm: str
@@ -18,3 +19,4 @@ class Forecast:
     patch_seconds: float
     preparing_seconds: float
     answer_seconds: float
+    gradient_evaluations: float | None = None

@@ -16,9 +16,11 @@ from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 from equipoise.training.loop.answer_scale import squashed_by
 from equipoise.training.loop.arm import code_hashes, optimizer_over
+from equipoise.training.loop.batch_independence import REMEDY, batch_dependence
 from equipoise.training.loop.blame import named_arm
 from equipoise.training.loop.cost import PeakMemory
 from equipoise.training.loop.determinism import device, device_name, environment, generator, reproducible
+from equipoise.training.loop.diagnostics import Observation
 from equipoise.training.loop.epoch import ENOUGH, evaluation_weights, train_epoch
 from equipoise.training.loop.forecast import Forecast
 from equipoise.training.loop.initial_weights import pretrained_hashes
@@ -36,15 +38,15 @@ TIMED = 2
 def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
     """Try one step of the first job of every arm on some prepared cases, and keep no result.
 
-    Returns facts for the trial's record: the device, hashes of the user's own code and of pretrained weights, and the
-    versions of the packages behind the arms.
+    Returns facts for the trial's record: the device, hashes of the user's own code and of pretrained weights, the
+    versions of the packages behind the arms, and the gradients that each arm took for an update.
     Raises ProtocolError, naming the arm, where it cannot be built, answers in another shape, or cannot learn.
     """
     jobs, samples = first
-    packages = dict[str, str]()
+    packages, evaluations = dict[str, str](), dict[str, float]()
     for job in jobs:
-        packages |= _try(job, samples)
-    return facts_of(jobs) | {"packages": packages}
+        packages |= _try(job, samples, evaluations)
+    return facts_of(jobs) | {"packages": packages, "gradient_evaluations": evaluations}
 
 
 def facts_of(jobs: list[Job]) -> dict[str, Any]:
@@ -53,8 +55,8 @@ def facts_of(jobs: list[Job]) -> dict[str, Any]:
     return facts | {"code": code_hashes(jobs), "pretrained": pretrained_hashes(jobs)}
 
 
-def _try(job: Job, samples: Samples) -> dict[str, str]:
-    """Try one job; return the packages behind it with their versions."""
+def _try(job: Job, samples: Samples, evaluations: dict[str, float]) -> dict[str, str]:
+    """Try one job; return the packages behind it with their versions, and enter the gradients that its step took."""
     # Two cases, because batch normalisation cannot train on one.
     two = samples.head(min(2, len(samples)))
     what = named_arm(job.arm.name, "cannot train on these images", "correct its model")
@@ -65,8 +67,11 @@ def _try(job: Job, samples: Samples) -> dict[str, str]:
         feed = _feed(job, 2)
         _check_shape(job, learner, next(feed.epoch(two, generator(job.name))))
         augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
-        train_epoch(learner, two, feed, augmentation, (job.name, "preflight"))
+        seen = Observation(0, feed.steps(len(two)))
+        train_epoch(learner, two, feed, augmentation, (job.name, "preflight"), seen)
+        evaluations[job.arm.name] = seen.evaluations / seen.updates
         _check_optimizer(job, learner)
+        _check_independence(job, learner, next(feed.epoch(two, generator(job.name))))
         _check_scale(job, learner, next(feed.epoch(two, generator(job.name))))
         return packages_of(job, learner.model, learner.optimizer)
 
@@ -102,6 +107,14 @@ def _check_optimizer(job: Job, learner: Learner) -> None:
         )
 
 
+def _check_independence(job: Job, learner: Learner, batch: Batch) -> None:
+    """Raise ProtocolError for a model whose answer to an image depends on the other images of the batch."""
+    images = batch.to(learner.device).images
+    fault = batch_dependence(learner, images, compiled=job.training.compile is True)
+    if fault is not None:
+        raise ProtocolError(f"its model {job.arm.model.name!r} {fault}; {REMEDY}")
+
+
 def _check_scale(job: Job, learner: Learner, batch: Batch) -> None:
     """Raise ProtocolError for a model that answers with probabilities; spoils its weights."""
     if ":" in job.task:
@@ -132,7 +145,8 @@ def forecast(arguments: tuple[Job, Samples, int, int]) -> Forecast:
     with reproducible(job.training.threads), PeakMemory() as memory:
         learner = build_learner(job, device(), samples)
         # The first pass pays for kernels that are chosen or compiled once, and would be multiplied by every epoch.
-        train_epoch(learner, samples, feed, augmentation, (job.name, "warm-up"))
+        seen = Observation(0, feed.steps(len(samples)))
+        train_epoch(learner, samples, feed, augmentation, (job.name, "warm-up"), seen)
         times = [_seconds(job)]
         for repeat in range(TIMED):
             train_epoch(learner, samples, feed, augmentation, (job.name, "forecast", repeat))
@@ -150,7 +164,8 @@ def forecast(arguments: tuple[Job, Samples, int, int]) -> Forecast:
     prepared = averaged * preparing / len(samples)
     patches = cases * Feed.of(job.training, job.spatial_dims).per_case
     epoch = patch * patches + prepared * min(patches, ENOUGH) + answer * held_out
-    return Forecast(job.arm.name, epoch * job.training.epochs, memory.peak_mb, patch, prepared, answer)
+    seconds, evaluations = epoch * job.training.epochs, seen.evaluations / seen.updates
+    return Forecast(job.arm.name, seconds, memory.peak_mb, patch, prepared, answer, evaluations)
 
 
 def _seconds(job: Job) -> float:

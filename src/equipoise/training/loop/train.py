@@ -20,6 +20,7 @@ from equipoise.optimizers import after_validation, needs_batchnorm_recalibration
 from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import CHECKPOINT, HISTORY, RATES
+from equipoise.runfolder.trained_seeds import register_validated
 from equipoise.runfolder.write import write_rows
 from equipoise.runfolder.writer import Writer
 from equipoise.training.augmentation import Augmentation
@@ -34,8 +35,9 @@ from equipoise.training.learner.routes import NOT_COMPILED, apply_routes
 from equipoise.training.learner.weight_average import EpochAverage, WeightAverage
 from equipoise.training.loop import checkpoint
 from equipoise.training.loop.arm import build_model, build_optimizer, parameter_count
+from equipoise.training.loop.batch_independence import refuse_dependence
 from equipoise.training.loop.cost import PeakMemory, latency_ms
-from equipoise.training.loop.determinism import device, environment, seeded
+from equipoise.training.loop.determinism import device, environment, generator, seeded
 from equipoise.training.loop.diagnostics import Observation
 from equipoise.training.loop.ending import DivergedError, ended
 from equipoise.training.loop.epoch import NotFiniteError, evaluation_weights, train_epoch
@@ -59,6 +61,8 @@ class Progress:
     seconds: float = 0.0
     processor_seconds: float = 0.0
     peak_memory_mb: float = 0.0
+    updates: int = 0
+    evaluations: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     rates: list[dict[str, float]] = field(default_factory=list)
     chosen_epoch: int | None = None
@@ -107,6 +111,7 @@ class _Training:
             self.learner.model.eval()
             # Timed with the chosen weights, inside the memory measurement: inference may need more than training.
             latency = self._latency_ms()
+        self._refuse_batch_dependence()
         peak, on_device = max(memory.peak_mb, self.progress.peak_memory_mb), memory.device_mb
         return {
             "chosen_epoch": self.progress.chosen_epoch,
@@ -114,6 +119,7 @@ class _Training:
             "parameters": parameter_count(self.learner.model),
             "train_seconds": round(self.progress.seconds, 3),
             "processor_seconds": round(self.progress.processor_seconds, 3),
+            **self._gradients_taken(),
             "latency_ms": round(latency, 3),
             "peak_memory_mb": round(peak, 1),
             **({} if on_device is None else {"device_memory_mb": round(on_device, 1)}),
@@ -121,10 +127,24 @@ class _Training:
             "warnings": self.progress.notes,
         }
 
+    def _gradients_taken(self) -> dict[str, Any]:
+        """Return the number of updates, and the mean number of gradients that each took; nothing where not known."""
+        # A checkpoint of an earlier version counted none.
+        progress, steps = self.progress, self.feed.steps(len(self.samples)) * self.progress.epoch
+        if progress.updates != steps:
+            return {}
+        return {"updates": steps, "gradient_evaluations": round(progress.evaluations / steps, 3)}
+
     def _latency_ms(self) -> float:
         """Measure the latency of one case, from prepared pixels to its answer."""
         training = training_of(self.job)
         return latency_ms(lambda: training.answer_one(self.learner, self.validation, self.job))
+
+    def _refuse_batch_dependence(self) -> None:
+        """Raise BatchDependenceError for a trained network that looks across the batch, as a rehearsal may not show."""
+        # Outside of the measurement of memory, and once: by validation cases, as many at once as in prediction.
+        batch = next(self.feed.epoch(self.validation, generator(self.job.stream, "batch independence")))
+        refuse_dependence(self.learner, batch.to(self.device).images, compiled=self.job.training.compile is True)
 
     def _waited_enough(self) -> bool:
         """Whether early stopping applies: `patience` epochs since the best one, before the end of the budget."""
@@ -160,6 +180,8 @@ class _Training:
         progress.epoch += 1
         # Saved after every epoch, before the next begins: a kill costs one epoch at most.
         self._save()
+        if progress.epoch == 1 and self.writer is not None:
+            register_validated(self.job)
 
     def _epoch(self) -> dict[str, float]:
         learner, progress = self.learner, self.progress
@@ -167,6 +189,10 @@ class _Training:
         seen = Observation(progress.epoch, self.feed.steps(len(self.samples)))
         loss = train_epoch(learner, self.samples, self.feed, self.augmentation, self._stream, seen)
         progress.rates += seen.rates
+        progress.updates, progress.evaluations = (
+            progress.updates + seen.updates,
+            progress.evaluations + seen.evaluations,
+        )
         if learner.average is not None:
             learner.average.end_epoch(learner.model, progress.epoch)
         with evaluation_weights(learner, self.samples, self.feed):

@@ -1,5 +1,7 @@
 """Classification with a network: class logits of whole cases, averaged over mirrored copies where configured."""
 
+import hashlib
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,12 +23,25 @@ def classify(learner: Learner, samples: Samples, job: Job) -> Tensor:
     """Return logits of all samples in their order, (n, classes) float32 on the CPU; sets evaluation mode."""
     learner.model.eval()
     answer = mirrored(learner.logits, job.inference.mirror_axes(job.spatial_dims))
+    order = asked_order(samples, job)
     with torch.inference_mode():
         parts = [
             learner.ranks.answered(answer, whole(samples, indices).to(learner.device).images).cpu()
-            for indices in batches(len(samples), job.training.batch_size)
+            for indices in batches(len(samples), job.training.batch_size, order)
         ]
-    return torch.cat(parts)
+    logits = torch.cat(parts)
+    return logits if order is None else logits[order.argsort()]
+
+
+def asked_order(samples: Samples, job: Job) -> Tensor | None:
+    """Return the order in which a network of the user's own answers, (n,) int64; None for the samples' own order.
+
+    A cohort sorted by class fills batches with one class: what looks across a batch must learn nothing of that order.
+    """
+    # Networks of this package answer each image alone, and their batches, and so their bits, stay as they are.
+    if not any(":" in one.arm.model.name for one in (job, *job.members)):
+        return None
+    return torch.tensor(sorted(range(len(samples)), key=lambda i: hashlib.sha256(samples.cases[i].encode()).digest()))
 
 
 def classify_one(learner: Learner, samples: Samples, job: Job) -> Tensor:
