@@ -153,7 +153,7 @@ def test_a_second_trial_on_one_modality_is_exploratory(tmp_path: Path, cache: Pa
 def test_weights_of_one_modality_have_seen_the_case(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.append("locked")
-    register_trainings({"name": "prepare"}, "a plan", seen(patients([(k, k) for k in T1[:6]])), ledger)
+    register_trainings({"name": "prepare"}, "a plan", seen(patients([(k, k) for k in T1[:6]])), ledger, {})
     test = seen(patients(BOTH), range(3, 8))
     ((training, number),) = trainings_on(test, "another plan")
     assert (number, training.name) == (3, "prepare")
