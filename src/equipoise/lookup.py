@@ -171,8 +171,8 @@ _OURS = frozenset((
 """Packages that no file beside a protocol stands in for by having their name."""
 NOT_BESIDE = _OURS | sys.stdlib_module_names
 """Names of modules that no file beside a protocol stands in for."""
-_IMPORTED: set[str] = set()
-"""Modules of the user's own that this process has imported: their code has been run at its user's request."""
+_IMPORTED: dict[str, str | None] = {}
+"""The user's own modules that this process has imported, at its user's request, with the SHA-256 of their files."""
 
 
 def is_imported(name: str) -> bool:
@@ -213,19 +213,21 @@ def _refuse_namesake(name: str, kind: str, folder: Path | None) -> None:
         return
     spec = PathFinder.find_spec(first, [str(folder)])
     beside = None if spec is None else spec.origin
-    if beside is not None and not _are_equal(Path(beside), Path(loaded)):
+    # A folder that was moved holds the same code; the loaded file is gone then, and its digest remains.
+    digests = (_digest(loaded), _IMPORTED.get(first))
+    if beside is not None and Path(beside).resolve() != Path(loaded).resolve() and _digest(beside) not in digests:
         raise EquipoiseError(
             f"{kind} {name!r}: this process has loaded {first} from {loaded}, and {beside} lies beside the protocol; "
             "start a new Python process for this protocol, or rename one of the two files"
         )
 
 
-def _are_equal(one: Path, other: Path) -> bool:
-    """Return whether two paths lead to one file or to equal bytes; False where either is gone."""
+def _digest(file: str | None) -> str | None:
+    """Return the SHA-256 of a file; None where there is none."""
     try:
-        return one.resolve() == other.resolve() or one.read_bytes() == other.read_bytes()
+        return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
     except OSError:
-        return False
+        return None
 
 
 class _Beside:
@@ -278,7 +280,7 @@ def imported(name: str, kind: str, folder: Path | None) -> Any:
     # SystemExit too, which would end the command without a word.
     except (Exception, SystemExit) as error:
         raise ProtocolError(f"{kind} {name!r} cannot be imported ({raised(error)}); correct {module_name}") from error
-    _IMPORTED.add(module_name)
+    _IMPORTED[module_name] = _digest(getattr(module, "__file__", None))
     if not hasattr(module, attribute):
         public = _own_names(module)
         raise ProtocolError(f"{kind} {name!r}: {module_name} has no {attribute!r}; {nearest(attribute, public)}")
