@@ -105,8 +105,9 @@ def _existing(file: str) -> str | None:
     """Return the file, or the archive that holds it, where it is the user's own; None for any other."""
     from equipoise.own_modules import is_own_file  # that module asks this one for what was executed
 
-    # Bytecode beside a source is made anew at will; its source is noted when it runs.
-    if _CACHE in file or "\0" in file or not is_own_file(file):
+    # Bytecode that Python keeps of a source is made anew at will; its source is noted when it runs.
+    kept = _CACHE in file or (sys.pycache_prefix is not None and Path(file).is_relative_to(sys.pycache_prefix))
+    if kept or "\0" in file or not is_own_file(file):
         return None
     while not os.path.lexists(file):
         file, before = os.path.dirname(file), file  # noqa: PTH120

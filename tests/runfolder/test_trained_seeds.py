@@ -131,7 +131,7 @@ def test_a_trial_that_was_opened_counts_as_an_opening(tmp_path: Path) -> None:
     lock_of, ledger = read_lock(tmp_path / "first"), Ledger(tmp_path / "first")
     event = ledger.append(TEST_OPENED, jobs=[])
     folds = split(COHORT, seed=0, fractions=Protocol.parse(TEXT).split.fractions)
-    register(lock_of, opened_cases(COHORT, folds), Place.of(tmp_path / "first"), ledger, event)
+    register(lock_of, opened_cases(COHORT, folds), Place.of(tmp_path / "first", lock_of), ledger, event)
     locked(tmp_path / "second", [1])
     assert read_lock(tmp_path / "second").get("prior_seeds") is None
     (reason,) = reasons(tmp_path / "second")

@@ -210,6 +210,17 @@ def test_an_opening_that_was_begun_in_another_folder_counts(trials):
     assert row["unended"]
 
 
+def test_predictions_that_no_event_holds_are_removed_and_their_digests_kept(tmp_path):
+    ledger, tables = Ledger(tmp_path), {name: answers(value) for name, value in (("net/0-0", 0.6), ("net/0-1", 0.7))}
+    jobs = [SimpleNamespace(name=name, predictions_file=tmp_path / f"{k}.parquet") for k, name in enumerate(tables)]
+    for job in jobs:
+        write_predictions(job.predictions_file, tables[job.name])
+    ledger.append(PREDICTED, sha256={"net/0-0": "its hash"})
+    prediction._remove_unrecorded(jobs, ledger)
+    assert [job.predictions_file.is_file() for job in jobs] == [True, False]
+    assert ledger.last(REMOVED).data["jobs"] == {"net/0-1": digest_of({"net/0-1": tables["net/0-1"]})}
+
+
 def test_predictions_of_a_job_before_the_opening_are_a_contradiction():
     events = [Event(k, "", kind, {}, "", "") for k, kind in enumerate(("locked", JOB_PREDICTED))]
     problems = list(order_problems(events, {"seeds": [], "jobs": [], "split": {"folds": []}}))
