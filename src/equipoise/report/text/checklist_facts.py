@@ -15,6 +15,7 @@ from equipoise.report.text.words import (
     label_of,
     listed,
     number,
+    patients_guessed,
     percentage,
     plural,
     several_runs,
@@ -54,7 +55,7 @@ def _data_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         "flow": f"{'; '.join(parts)}. Left out: {left_out or 'nothing'} (figure data-flow).",
         "partitions": f"{run.lock['split']['scheme']}, {split_unit(run.lock)}{stratified(run.lock)}: "
         f"{'; '.join(parts)}.",
-        "disjoint": _disjoint(cohort["divided_patients"]),
+        "disjoint": _disjoint(cohort["divided_patients"], guessed=patients_guessed(run.lock)),
         "truth": truth,
         "preprocessing": _settings("In this order", plan.preprocessing) if plan else "",
         "augmentation": _settings("Augmentation", plan.augmentation) if plan else "",
@@ -262,10 +263,12 @@ def _guarded(pairs: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _disjoint(divided: int) -> str:
+def _disjoint(divided: int, *, guessed: bool) -> str:
     """Return the sentence on the level at which the parts are disjoint."""
     if divided:
         return f"Cases: {plural(divided, 'patient')} lie in more than one part, as the protocol allowed."
+    if guessed:
+        return "Groups of alike images, because the source states no patients: no group is in more than one part."
     return "Patients: no patient is in more than one part."
 
 

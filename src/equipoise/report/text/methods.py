@@ -9,7 +9,7 @@ from equipoise.report.text import audit
 from equipoise.report.text.budget_reasons import evaluations_in_words
 from equipoise.report.text.methods_statistics import statistics
 from equipoise.report.text.references import REFERENCES, Cite
-from equipoise.report.text.words import case_noun, listed, plural, stratified, trained_as
+from equipoise.report.text.words import case_noun, listed, patients_guessed, plural, stratified, trained_as
 
 _OF_EVERY_TRIAL = ("python", "equipoise", "torch", "numpy", "scipy")
 
@@ -39,18 +39,23 @@ def _data(results: Mapping[str, Any], lock: Mapping[str, Any], cite: Cite) -> li
     source = f"the cohort {cohort['name']}" + (f" {cite('lidc')}" if str(cohort["name"]).startswith("lidc") else "")
     left_out = sum(row["cases"] for row in cohort["excluded"])
     parts = cohort["split_patients"]
+    by_whom = "by the source " if lock["split"].get("scheme") == "given" else ""
     shared = (
-        f"Patients were assigned to training ({parts['train']}), validation ({parts['validation']}) and test "
-        f"({parts['test']}){stratified(lock)}, {_disjoint(cohort['divided_patients'])}."
+        f"Patients were assigned {by_whom}to training ({parts['train']}), validation ({parts['validation']}) and test "
+        f"({parts['test']}){stratified(lock)}, {_disjoint(cohort['divided_patients'])}{_guessed(lock)}."
         if cohort["folds"] == 1
         else f"Patients were assigned to {cohort['folds']} folds{stratified(lock)}; every patient was tested once "
-        "in each repetition."
+        f"in each repetition{_guessed(lock)}."
     )
     return [
         f"We analysed {plural(cohort['cases'], noun)} of {plural(cohort['patients'], 'patient')} from {source}"
         + (f"; {plural(left_out, noun)} were excluded for stated reasons." if left_out else "."),
         shared,
     ]
+
+
+def _guessed(lock: Mapping[str, Any]) -> str:
+    return "; the source states no patients, who were guessed from alike images" * patients_guessed(lock)
 
 
 def _disjoint(divided: int) -> str:

@@ -296,7 +296,12 @@ def guard_decides(
 
 def more_seeds_needed(margin: float, power: float, seeds: int, seeds_needed: int | None) -> str:
     """State that no number of patients is enough."""
-    remedy = f"use at least {seeds_needed} runs" if seeds_needed else "the training must become more stable"
+    remedy = (
+        f"some number is with {seeds_needed} runs or more, and the more runs, the fewer patients (equipoise samplesize "
+        f"RUN --seeds {seeds_needed},{2 * seeds_needed})"
+        if seeds_needed
+        else "the training must become more stable"
+    )
     return f"{_design(margin, power)}. With {seeds} runs of each arm no number of patients is enough; {remedy}."
 
 

@@ -92,13 +92,26 @@ def case_noun(lock: Mapping[str, Any]) -> str:
 def split_unit(lock: Mapping[str, Any]) -> str:
     """Describe the unit of the split; older locks do not state it and were split by patient."""
     # Locks of version 0.1 may lack the key; they were split by patient.
+    if lock["split"].get("scheme") == "given":
+        return "the source's own parts"
     by_case = lock["split"].get("unit", "patient") == "case"
-    guessed = lock["cohort"].get("patients_guessed", False)
-    return "by case, dividing patients" if by_case else "by guessed patients" if guessed else "by patient"
+    return (
+        "by case, dividing patients" if by_case else "by guessed patients" if patients_guessed(lock) else "by patient"
+    )
+
+
+def patients_guessed(lock: Mapping[str, Any]) -> bool:
+    """Return whether the source states no patients, so that groups of alike images stand for them."""
+    return bool(lock["cohort"].get("patients_guessed", False))
 
 
 def stratified(lock: Mapping[str, Any]) -> str:
-    """Return the words ", stratified by class" for a task whose cases have classes; else none, for nothing else is."""
+    """Return the words ", stratified by class" for a task whose cases have classes; else none, for nothing else is.
+
+    None too for parts that the source gives: nobody knows how they were made.
+    """
+    if lock["split"].get("scheme") == "given":
+        return ""
     task = recorded_task(lock["cohort"])
     by_class = task is None or (task.strata is not one_stratum and len(lock["cohort"].get("classes") or (1, 2)) > 1)
     return ", stratified by class" if by_class else ""
