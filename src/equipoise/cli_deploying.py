@@ -25,7 +25,10 @@ def export_arm(arguments: argparse.Namespace, watch: Watch) -> Outcome:
         runtimes=arguments.runtimes, pages=shown, watch=watch,
     )  # fmt: skip
     name = written["sha256"][:12]
-    return written, f"wrote {arguments.out}, the bundle {name} of {written['job']}; next: fill in its CARD.md", False
+    line = (
+        f"wrote {arguments.out}, the bundle {name} of {written['job']}; next: complete the author's rows of its CARD.md"
+    )
+    return written, line, False
 
 
 def verify_bundle(arguments: argparse.Namespace, _: Watch) -> Outcome:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import zipfile
 
@@ -12,9 +13,11 @@ from deploy_bundles import arrays_of, change, contract_for, make_bundle, onnx_mo
 
 from equipoise.cohorts.cohort import Image
 from equipoise.deploy.bundle import CARD, FILES, GOLDEN, NETWORK, RECORD, WEIGHTS, read_bundle, write_bundle
+from equipoise.deploy.card_rows import AUTHOR, COMPLETED, OPEN
 from equipoise.deploy.predictor import Bundle
 from equipoise.deploy.verify import verify
 from equipoise.errors import EquipoiseError
+from equipoise.report.text import model_card
 
 
 def edit(bundle, change_record):
@@ -66,6 +69,24 @@ def test_a_card_that_was_rewritten_is_refused_also_with_its_hash(bundle):
         verify(bundle)
 
 
+def test_the_author_completes_rows_of_the_card_and_no_others(bundle):
+    assert (OPEN, AUTHOR) == (model_card.OPEN, model_card.AUTHOR)
+    card = (bundle / CARD).read_text(encoding="utf-8")
+    row = f"| author, contact, licence of the weights | {OPEN} | {AUTHOR} |"
+    assert row in card
+    for source in (AUTHOR, COMPLETED):
+        completed = card.replace(row, f"| author, contact, licence of the weights | A. Ö. \\| CC BY 4.0 | {source} |")
+        (bundle / CARD).write_text(completed, encoding="utf-8", newline="\r\n")
+        assert verify(bundle).sha256 == hashlib.sha256((bundle / RECORD).read_bytes()).hexdigest()
+        assert b"CC BY" in read_bundle(bundle).files[CARD]
+    forged = re.sub(r"\| 0\.\d+ .*\| from the run \|", f"| 0.999 | {COMPLETED} |", card, count=1)
+    assert forged != card
+    for other in (forged, f"{card}\nApproved.\n", card.replace(row, f"| licence | MIT | {AUTHOR} |")):
+        (bundle / CARD).write_text(other, encoding="utf-8")
+        with pytest.raises(EquipoiseError, match="more than the rows marked 'author must complete'"):
+            verify(bundle)
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_one_bit_more_or_less_is_refused(bundle, file):
     content = (bundle / file).read_bytes()
@@ -73,10 +94,10 @@ def test_one_bit_more_or_less_is_refused(bundle, file):
         flipped = bytearray(content)
         flipped[at] ^= 1
         (bundle / file).write_bytes(flipped)
-        with pytest.raises(EquipoiseError, match="SHA-256 differs"):
+        with pytest.raises(EquipoiseError, match=r"SHA-256 differs|more than the rows"):
             read_bundle(bundle)
     (bundle / file).write_bytes(content + b"\0")
-    with pytest.raises(EquipoiseError, match="bytes instead of"):
+    with pytest.raises(EquipoiseError, match=r"bytes instead of|more than the rows"):
         read_bundle(bundle)
     (bundle / file).unlink()
     with pytest.raises(EquipoiseError, match=f"has no {file}"):

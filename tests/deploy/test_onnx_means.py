@@ -68,5 +68,5 @@ def test_a_large_image_is_normalised_as_by_exact_arithmetic(flat, groups, plain)
 def test_small_pictures_keep_their_one_node():
     model = normalising(False, 4, np.ones(4, np.float32), np.zeros(4, np.float32))
     before = model.SerializeToString(deterministic=True)
-    average_in_steps(model, (128, 128))
+    average_in_steps(model, (64, 64))
     assert model.SerializeToString(deterministic=True) == before

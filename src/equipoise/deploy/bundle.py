@@ -16,6 +16,7 @@ from typing import Any
 
 from equipoise.atomic_write import draft_beside, left_beside, sync, write_bytes
 from equipoise.cohorts.formats.file_names import is_left_behind
+from equipoise.deploy.card_rows import AUTHOR, as_exported
 from equipoise.deploy.contract import Contract
 from equipoise.errors import EquipoiseError
 
@@ -83,10 +84,16 @@ def _compare(path: Path, listed: Mapping[str, Any], contents: Mapping[str, bytes
     for name in (*FILES, *(name for name in OPTIONAL if name in listed)):
         if name not in listed or name not in contents:
             raise EquipoiseError(f"{path} has no {name}; {AGAIN}")
-    for name, content in contents.items():
+    for name, given in contents.items():
+        content = as_exported(given) if name == CARD else given
         entry = listed.get(name)
         if not isinstance(entry, dict):
             raise EquipoiseError(f"{path} holds {name[:80]!r}, which {RECORD} does not list; {AGAIN}")
+        if name == CARD and entry.get("sha256") != hashlib.sha256(content).hexdigest():
+            raise EquipoiseError(
+                f"{path / name} differs from the export in more than the rows marked {AUTHOR!r}; complete these rows "
+                f"alone, or {AGAIN}"
+            )
         if entry.get("bytes") != len(content):
             raise EquipoiseError(f"{path / name} has {len(content)} bytes instead of {entry.get('bytes')}; {AGAIN}")
         if entry.get("sha256") != hashlib.sha256(content).hexdigest():

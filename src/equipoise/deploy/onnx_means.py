@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-_FEW = 2**14
-"""Up to so many pixels, as of a picture of 128 × 128, one sum is exact enough and fewer nodes are faster."""
+_FEW = 2**12
+"""Up to so many pixels, as of a picture of 64 × 64, one sum is exact enough and fewer nodes are faster."""
 
 
 def average_in_steps(model: Any, sides: tuple[int, ...]) -> None:

@@ -238,8 +238,9 @@ def refuse_disparity(parity: dict[str, Any], what: str) -> None:
     """Raise EquipoiseError where the runtime answers otherwise than the network."""
     if not parity["probability"] <= NEAR or parity["changed_clearly"]:
         raise EquipoiseError(
-            f"{what} differs from the network: probabilities differ by up to {parity['probability']:.2g}, and "
-            f"{parity['changed_clearly']} of {parity['decisions']} decisions change that are not ties; do not use it"
+            f"{what} differs from the network: probabilities differ by up to {parity['probability']:.2g}, of which "
+            f"{NEAR:g} is allowed, and {parity['changed_clearly']} of {parity['decisions']} decisions change that are "
+            "no ties; export another training run with --job FOLD-SEED, or another arm"
         )
 
 

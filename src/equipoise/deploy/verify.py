@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.deploy.bundle import AGAIN, CARD, PARITY, RECORD, BundleFiles
+from equipoise.deploy.card_rows import as_exported
 from equipoise.deploy.predictor import RESEARCH_ONLY, Bundle
 from equipoise.errors import EquipoiseError
 from equipoise.report.text.model_card import bundle_card
@@ -83,7 +84,7 @@ def _card_problem(files: BundleFiles) -> list[str]:
     Raises EquipoiseError where they contradict each other.
     """
     try:
-        same = card_of(files.record, json.loads(files.files[PARITY])) == files.files[CARD]
+        same = card_of(files.record, json.loads(files.files[PARITY])) == as_exported(files.files[CARD])
         maker, here = str(files.record["provenance"]["versions"]["equipoise"]), version_here()
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise EquipoiseError(f"{RECORD} or {PARITY} lacks what {CARD} states ({error!r}); {AGAIN}") from error
