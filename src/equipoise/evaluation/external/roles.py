@@ -117,9 +117,7 @@ def with_roles(
     if listed is None and not has_places(columns):
         single = structure is None and (not wide or "case" in roles.values())
         columns = _rows_once(columns, roles, source, rows, notes, single=single)
-    notes += [
-        f"The column {name!r} of {source} was read as the {role}." for name, role in roles.items() if name != role
-    ]
+    notes += [was_read(name, source, role) for name, role in roles.items() if name != role]
     renamed = {roles.get(name, name): values for name, values in columns.items()}
     _add_case(renamed, source, notes)
     if used is not None:
@@ -131,6 +129,16 @@ def with_roles(
         renamed, more = by_structure(renamed, structure, source)
         notes += more
     return renamed, notes
+
+
+def was_read(name: str, source: str, role: str) -> str:
+    """Return the note on a column that has a role under another name."""
+    return f"The column {name!r} of {source} was read as the {role}."
+
+
+def patients_are_cases(source: str) -> str:
+    """Return the note on a table whose one column of ids names patients and cases."""
+    return f"The patients of {source} are its cases, since each has one row."
 
 
 def _assigned(
@@ -254,7 +262,7 @@ def _add_case(columns: Columns, source: str, notes: list[str]) -> None:
     rows = list(zip(*keys, strict=True))
     if len(set(rows)) == len(rows):
         columns["case"] = columns["patient"]
-        notes.append(f"The patients of {source} are its cases, since each has one row.")
+        notes.append(patients_are_cases(source))
 
 
 def _long(columns: Columns, wide: Sequence[str], source: str, metric: str | None) -> Columns:
