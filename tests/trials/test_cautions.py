@@ -75,7 +75,8 @@ def test_equal_pictures_of_two_patients_are_told_where_they_are_no_leak():
 def test_sides_of_some_patients_are_told(patients, ending):
     cohort = cohort_of([*range(10, 22), *(f"{k}_{side}" for k in range(30, 33) for side in "LR")])
     protocol = (
-        f'[cohort]\nsource = "phantom"\n[split]\npatients = "{patients}"\n[endpoints]\nprimary = "dice"\nsecondary = []\n'
+        f'[cohort]\nsource = "phantom"\n[split]\npatients = "{patients}"\n'
+        '[endpoints]\nprimary = "dice"\nsecondary = []\n'
         '[[arms]]\nname = "a"\nmodel = "unet"\n'
     )
     (sentence,) = doubtful_patients(plan(Protocol.parse(protocol), cohort, "unused"))
