@@ -37,8 +37,8 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     notes += alike_cases(collected.predictions, common_cases=common_cases)
     table, more = same_truths(collected.predictions, common_cases=common_cases)
     notes += more
-    table, more = _persons(table, collected, settings)
-    notes += [*more, *whole_folds(table, allowed=allowed)]
+    table, on_persons = _persons(table, collected, settings)
+    notes += [*on_persons, *whole_folds(table, allowed=allowed)]
     table, more = alike_means(table)
     notes += more
     if common_cases:
