@@ -10,7 +10,7 @@ from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.protocol import Protocol
 from equipoise.testing.phantoms.cases import phantom
-from equipoise.trials.cautions import cautions, equal_patients, prevailing_patient, rare_classes
+from equipoise.trials.cautions import cautions, doubtful_patients, equal_patients, prevailing_patient, rare_classes
 from equipoise.trials.plan import plan
 
 
@@ -67,3 +67,18 @@ def test_equal_pictures_of_two_patients_are_told_where_they_are_no_leak():
     assert f"('{first}' and 'copy')" in equal_patients(cohort, cards, [], named=True)[0]
     assert equal_patients(cohort, cards, [Leak("copy", first, "equal")]) == []
     assert equal_patients(cohort, cards, [], [[first, "copy"]]) == []
+
+
+@pytest.mark.parametrize(
+    ("patients", "ending"), [("stated", "if they are, give the true patients"), ("confirmed", "each is a patient")]
+)
+def test_sides_of_some_patients_are_told(patients, ending):
+    cohort = cohort_of([*range(10, 22), *(f"{k}_{side}" for k in range(30, 33) for side in "LR")])
+    protocol = (
+        f'[cohort]\nsource = "phantom"\n[split]\npatients = "{patients}"\n'
+        '[endpoints]\nprimary = "dice"\nsecondary = []\n'
+        '[[arms]]\nname = "a"\nmodel = "unet"\n'
+    )
+    (sentence,) = doubtful_patients(plan(Protocol.parse(protocol), cohort, "unused"))
+    assert sentence.startswith("3 pairs of names differ only in _L and _R,")
+    assert sentence.endswith(ending)

@@ -51,10 +51,16 @@ def test_other_names_are_left_alone():
     for names in (
         [f"S{k % 6}-P{k:03d}" for k in range(60)],
         [f"P{k:03d}" for k in range(60)],
-        SIDES[:18] * 3 + SIDES[:6],
     ):
         assert refusals(trial(names), []) == []
         assert doubtful_patients(trial(names, 'patients = "confirmed"')) == []
+
+
+def test_few_pairs_of_sides_are_a_warning_and_no_refusal():
+    names = SIDES[:18] * 3 + SIDES[:6]
+    assert refusals(trial(names), []) == []
+    (sentence,) = doubtful_patients(trial(names))
+    assert sentence.startswith("9 pairs of names differ only in _L-CC and _R-CC")
     assert images_as_patients(trial(SIDES, patients_known=False, patients_guessed=True)) == ""
 
 

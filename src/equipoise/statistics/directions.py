@@ -6,6 +6,7 @@ A direction that is guessed wrongly makes the worst arm win, so a name that mere
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from shlex import quote
 
 from equipoise.errors import PredictionError
 from equipoise.statistics.endpoints import of_case
@@ -48,7 +49,7 @@ class Directions:
         )
 
     def _remedy(self, name: str) -> str:
-        remedy = f"say so (--higher-is-better {name} or --lower-is-better {name})"
+        remedy = f"say so (--higher-is-better {quote(name)} or --lower-is-better {quote(name)})"
         like = of_case(name)
         if not like.direction_known:
             return remedy

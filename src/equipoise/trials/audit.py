@@ -26,7 +26,7 @@ from equipoise.report.summary import results_of
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics.endpoints import CALLED, PRIMARY_OF_SCORES
-from equipoise.trials.audit_agreement import agreed
+from equipoise.trials.audit_agreement import OnPersons, agreed
 from equipoise.trials.audit_names import hidden
 from equipoise.trials.audit_plan import own_metrics, plan_of
 from equipoise.trials.audit_run import run_of
@@ -123,7 +123,8 @@ def audit_as_stated(
     table, notes = agreed(collected, settings)
     plan = plan_of(table, collected, settings)
     run = run_of(table, plan, collected, [*plan.chosen, *notes, *plan.notes], settings.images)
-    results = results_of(run) | {"assumptions": [*collected.readings, *collected.notes]}
+    persons = [note for note in notes if isinstance(note, OnPersons)]
+    results = results_of(run) | {"assumptions": [*collected.readings, *collected.notes, *persons]}
     if out is None and not as_written:
         return results
     shown = (run, results) if settings.ids == PLAIN else hidden(run, results, user_key(), collected)

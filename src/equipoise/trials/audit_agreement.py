@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from equipoise.cohorts.splits.patient_names import one_spelling, spelling_note
+from equipoise.cohorts.splits.person_stems import some_sides
 from equipoise.evaluation.external import Collected
 from equipoise.evaluation.external.agreement import (
     alike_means,
@@ -36,11 +37,8 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     notes += alike_cases(collected.predictions, common_cases=common_cases)
     table, more = same_truths(collected.predictions, common_cases=common_cases)
     notes += more
-    # First joined, then looked at: what was taken for one patient is not also said to have been taken for two.
-    table, more = _one_spelling(table)
-    notes += more
-    table, more = joined_twins(table)
-    notes += [*more, *alike_patients(table), *whole_folds(table, allowed=allowed)]
+    table, on_persons = _persons(table, collected, settings)
+    notes += [*on_persons, *whole_folds(table, allowed=allowed)]
     table, more = alike_means(table)
     notes += more
     if common_cases:
@@ -51,9 +49,47 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     notes += [*no_trained_rows(table, allowed=allowed), *not_counted(table)]
     notes += [*called_arms(table), *perfect_arms(table)]
     notes += [_APART] if disjoint(table) else []
-    if settings.cases_are_patients:
-        notes.append("Every case was treated as a different patient, as the caller stated")
     return table, notes
+
+
+class OnPersons(str):
+    """A note on who was counted as a patient, which a command prints as well: it decides how wide intervals are."""
+
+    __slots__ = ()
+
+
+def _persons(table: Predictions, collected: Collected, settings: AuditSettings) -> tuple[Predictions, list[OnPersons]]:
+    """Return the table in which cases of one person have one patient, and notes on that."""
+    # First joined, then looked at: what was taken for one patient is not also said to have been taken for two.
+    table, notes = _one_spelling(table)
+    table, more = joined_twins(table)
+    notes += [*more, *alike_patients(table)]
+    sides = some_sides(table.patient.tolist())
+    notes += [f"{sides}: if they are, {_remedy(collected, settings)}."] if sides else []
+    if settings.cases_are_patients:
+        notes.append(_statement(table))
+    return table, [OnPersons(note) for note in notes]
+
+
+def _remedy(collected: Collected, settings: AuditSettings) -> str:
+    """Return how the caller states the patients of these files."""
+    if settings.patients is not None:
+        return "correct the list of patients (--patients)"
+    if any(one.columns.get("patient") not in (None, one.columns.get("case")) for one in collected.sources):
+        return "correct the column of patients"
+    instead = " in place of --cases-are-patients" if settings.cases_are_patients else ""
+    return f"state the patients with --patients FILE{instead}"
+
+
+def _statement(table: Predictions) -> str:
+    """Return what became of the statement that every case is a patient: names and numbers of cases overrule it."""
+    cases, patients = len(set(table.case.tolist())), len(set(table.patient.tolist()))
+    if cases == patients:
+        return "Every case was treated as a different patient, as the caller stated"
+    return (
+        f"The statement that every case is a different patient (--cases-are-patients) was overruled, because names or "
+        f"numbers of cases are those of one patient, as a note says: {cases} cases count as {patients} patients"
+    )
 
 
 def _one_spelling(table: Predictions) -> tuple[Predictions, list[str]]:

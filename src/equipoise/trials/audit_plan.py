@@ -10,6 +10,7 @@ import numpy as np
 from equipoise.errors import ProtocolError
 from equipoise.evaluation.external import Collected, masks, monai, nnunet, parse_regions
 from equipoise.evaluation.external.units import units_stated
+from equipoise.evaluation.external.unlike_tables import refuse_truth_as_metric
 from equipoise.evaluation.predictions import Predictions
 from equipoise.evaluation.segmentation import Metric
 from equipoise.statistics.directions import Directions
@@ -66,6 +67,9 @@ def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -
     names = [primary, *endpoints["secondary"]]
     own = _own(table, names)
     _check_width(table, {primary: settings.margin, **endpoints.get("margins", {})}, own)
+    if not of_case(primary, structures).direction_known and primary not in own:
+        direction_stated = primary in (*settings.higher_is_better, *settings.lower_is_better)
+        refuse_truth_as_metric(table, primary, direction_stated=direction_stated)
     directions.check([name for name in names if _asked(name, table, own)], table.metrics)
     values, doubts = _failure_values(table, endpoints, parse_failure_values(settings.failure_values))
     endpoints |= values

@@ -6,9 +6,11 @@ from typing import Any
 
 from equipoise.cohorts import Cohort
 from equipoise.cohorts.case_cards import CaseCards
+from equipoise.cohorts.sources import parameters_of
 from equipoise.cohorts.splits import attribute_leakage
 from equipoise.cohorts.splits.copies import copies
 from equipoise.cohorts.splits.leakage import Leak
+from equipoise.cohorts.splits.person_stems import some_sides
 from equipoise.cohorts.splits.shared_channels import names_of_common
 from equipoise.report.text.configuration import one_patient_prevails, rare_class
 from equipoise.report.text.doubtful_truths import channel_of_all, equal_pictures
@@ -37,13 +39,20 @@ def cautions(trial: Trial, leaks: Sequence[Leak] = (), *, named: bool = False) -
 
 
 def doubtful_patients(trial: Trial, *, named: bool = False) -> list[str]:
-    """Return a sentence where names look like images of fewer persons, and the protocol lets them count as patients."""
+    """Return a sentence where names look like images of fewer persons, and they count as patients all the same."""
     images = images_as_patients(trial, named=named)
     if confirms_patients(trial) and images:
         return [f"{images}; the protocol confirms that each is a patient"]
     if trial.protocol.split.allow_leaks and images:
         return [f"{images}; split.allow_leaks lets each count as a patient, which makes intervals too narrow"]
-    return []
+    sides = "" if trial.cohort.patients_guessed or images else some_sides(trial.cohort.patients.tolist())
+    if not sides:
+        return []
+    if confirms_patients(trial):
+        return [f"{sides}; the protocol confirms that each is a patient"]
+    takes = "patient_pattern" in parameters_of(trial.protocol.cohort.source)
+    remedy = "state the patients with cohort.patient_pattern" if takes else "give the true patients"
+    return [f"{sides}: if they are, {remedy}"]
 
 
 def equal_patients(

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from equipoise.cohorts.splits.person_stems import LETTERS, NUMBERS, WORDS, regular_stems
+from equipoise.cohorts.splits.person_stems import LETTERS, NUMBERS, WORDS, regular_stems, some_sides
 
 IMAGES = {
     "sides and views": ([f"P{p:03d}_{one}" for p in range(40) for one in ("L-CC", "R-CC", "L-MLO", "R-MLO")], WORDS),
@@ -77,6 +77,21 @@ def test_honest_ids_are_left_alone(name: str) -> None:
     assert regular_stems(PATIENTS[name]) is None
 
 
+@pytest.mark.parametrize("name", PATIENTS)
+def test_honest_ids_have_no_sides(name: str) -> None:
+    assert (some_sides(PATIENTS[name]) == "") == (name != "too few")
+
+
+def test_sides_of_some_patients_are_counted() -> None:
+    alone = [f"S3-P{k:03d}" for k in range(40)]
+    views = [f"P{k}{one}" for k in range(5) for one in ("_L-CC", "_R-MLO")]
+    assert some_sides(alone + [f"{one}_{side}" for one in alone[:2] for side in "LR"]) == ""
+    assert some_sides([*alone, *(f"{one}_L" for one in alone)]) == ""
+    assert some_sides(alone + views).startswith("5 pairs of names differ only in _L-CC and _R-MLO,")
+    mixed = [*alone, *views, "Q1 left", "Q1 right", "Q1 ou"]
+    assert some_sides(mixed).startswith("6 groups of names differ only in ends such as _L-CC and _R-MLO,")
+
+
 def columns_of(folder: Path) -> Iterator[tuple[str, list[str]]]:
     for path in sorted(folder.rglob("*.csv")):
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
@@ -89,5 +104,5 @@ def columns_of(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 @pytest.mark.long
 def test_no_column_of_the_real_cohorts_is_taken_for_images(shared_data: Path) -> None:
-    taken = [name for name, values in columns_of(shared_data) if len(set(values)) > 15 and regular_stems(values)]
-    assert taken == []
+    columns = [(name, values) for name, values in columns_of(shared_data) if len(set(values)) > 15]
+    assert [name for name, values in columns if regular_stems(values) or some_sides(values)] == []

@@ -24,11 +24,14 @@ _WORD_AT_END = re.compile(
     rf"(?:(?<=\d)|{_SIGNS}+)(?:(?:{_SIDES}|{_VIEWS}|{_SEQUENCES}){_SIGNS}?\d?|(?:{_TIMES}|{_PIECES})(?:{_SIGNS}?\d{{1,4}})?)$",
     re.IGNORECASE,
 )
+_SIDE_AT_END = re.compile(rf"(?:(?<=\d)|{_SIGNS}+)(?:{_SIDES}|{_VIEWS})$", re.IGNORECASE)
 _LETTER_AT_END = re.compile(rf"(?<=\d){_SIGNS}*[a-h]$", re.IGNORECASE)
 # Not p: S3-P07 is patient 7 of hospital 3. Not three digits: hospitals number their patients 001, 002.
 _NUMBER_AT_END = re.compile(rf"(?<=[^\W_]){_SIGNS}+[a-oq-z]?\d{{1,2}}$", re.IGNORECASE)
 FEWEST_STEMS = 10
 """Stems with several names that are needed: fewer may be hospitals or years."""
+FEWEST_SIDES = 3
+"""Stems with several sides or views that are needed for a warning: it joins nothing, and fewer may be chance."""
 _TIMES_MORE_STEMS = 3
 """So many times more stems than numbers behind one: a person has few images, a hospital has many patients."""
 WORDS, LETTERS, NUMBERS = "words", "letters", "numbers"
@@ -125,3 +128,31 @@ def _is_regular(stems: Stems) -> bool:
     usual, times = endings.most_common(1)[0]
     few = stems.kind == LETTERS or groups >= _TIMES_MORE_STEMS * len(usual)
     return few and 2 * times >= groups
+
+
+def some_sides(names: Iterable[str]) -> str:
+    """Say in words that some names of a column differ in a side or view alone; "" where few do, or most do.
+
+    Of a column in which most names end so, `regular_stems` tells. Names without a side beside them are left alone.
+
+    >>> some_sides([f"P{k}" for k in range(20)] + [f"P{k}_{side}" for k in range(20, 24) for side in "LR"])
+    '4 pairs of names differ only in _L and _R, as images of one patient do'
+    """
+    column = list(dict.fromkeys(names))
+    if regular_stems(column) is not None:
+        return ""
+    ends: dict[str, dict[str, str]] = {}
+    for name in column:
+        stem = _cut(skeleton(name), _SIDE_AT_END, many=True)
+        end = skeleton(name)[len(stem) :]
+        if end:
+            ends.setdefault(stem, {}).setdefault(end.casefold(), end)
+    several = [own for own in ends.values() if len(own) > 1]
+    if len(several) < FEWEST_SIDES:
+        return ""
+    usual = Counter(frozenset(own) for own in several).most_common(1)[0][0]
+    written = next(own for own in several if own.keys() == usual)
+    such = "" if all(own.keys() == usual for own in several) else "ends such as "
+    group = "pairs" if all(len(own) == 2 for own in several) else "groups"
+    shown = " and ".join(sorted(written.values()))
+    return f"{len(several)} {group} of names differ only in {such}{shown}, as images of one patient do"

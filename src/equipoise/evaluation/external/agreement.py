@@ -33,11 +33,18 @@ def same_truths(table: Predictions, *, common_cases: bool) -> tuple[Predictions,
         rows = np.flatnonzero(differs)
         bad[position[rows]] = True
         if len(rows) and not common_cases:
-            row = rows[0]
+            row, other = rows[0], first[position[rows[0]]]
+            told_apart, remedy = "", "give every arm the same truth"
+            if what == "patient":
+                told_apart = f": {str(table.patient[row])!r} and {str(table.patient[other])!r}"
+                remedy = (
+                    "give one list of case and patient for all arms (--patients FILE), with the column of ids read as "
+                    "the case (--columns case=NAME), or name the patients alike in every table"
+                )
             raise PredictionError(
                 f"case {str(table.case[row])!r} has another {what} in arm {str(table.arm[row])!r} than in "
-                f"{str(table.arm[first[position[row]]])!r} ({len(np.unique(position[rows]))} cases differ); give "
-                "every arm the same truth, or leave such cases out (--common-cases)"
+                f"{str(table.arm[other])!r}{told_apart} ({len(np.unique(position[rows]))} cases differ); {remedy}, or "
+                "leave such cases out (--common-cases)"
             )
     if not bad.any():
         return table, []

@@ -1,6 +1,7 @@
 """Called classes in place of scores: 0 and 1, or words as positive and negative, beside truths of any two names."""
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 
 import numpy as np
 
@@ -89,5 +90,5 @@ def refuse_unnamed_calls(columns: Columns, truths: Sequence[str], source: str, o
             scope = f"{options.arm}." if options.arm else ""
             raise PredictionError(
                 f"{source} has no scores, and {name!r} may hold predicted classes ({', '.join(sorted(cells)[:4])}); if "
-                f"it does, say so (--columns {scope}prediction={name} --primary balanced_accuracy)"
+                f"it does, say so (--columns {scope}prediction={quote(name)} --primary balanced_accuracy)"
             )

@@ -6,6 +6,7 @@ are a question. Called classes have no curve, so only endpoints of calls are com
 
 import re
 from collections.abc import Mapping
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import LOGITS, PERCENT, PROBABILITIES, AuditOptions
 from equipoise.evaluation.external.called_classes import refuse_unnamed_calls, scores_of_calls
+from equipoise.evaluation.external.headings import bare_heading
 from equipoise.evaluation.external.likeness import refuse_unlisted
 from equipoise.evaluation.external.reading import Columns, RowNumbers
 from equipoise.evaluation.external.rival_columns import refuse_rivals
@@ -35,7 +37,7 @@ _AFTER_CLASS = re.compile(r"(.+)_(prob|proba|probability|score|logit)", re.IGNOR
 _SCORES = (
     "score", "scores", "yscore", "yprob", "yproba", "prob", "proba", "probability", "predprob", "predproba",
     "ypredproba", "ypredprob", "confidence", "logit", "logits", "decisionfunction", "risk", "likelihood", "predscore",
-    "predictionscore",
+    "predictionscore", "aiscore", "modelscore", "riskscore", "aiprobability", "modelprobability",
 )  # fmt: skip
 _CALLED = (
     "prediction", "predictions", "ypred", "pred", "preds", "predicted", "predictedlabel", "predlabel", "predictedclass",
@@ -94,7 +96,7 @@ def score_columns(columns: Columns) -> list[str]:
     return [
         name
         for name in columns
-        if bare(name) in _SCORES or name.lower().startswith(SCORE) or _PER_CLASS.fullmatch(name)
+        if bare_heading(name) in _SCORES or name.lower().startswith(SCORE) or _PER_CLASS.fullmatch(name)
     ]
 
 
@@ -122,7 +124,7 @@ def _whole(numbers: NDArray[np.float64]) -> bool:
 
 def _refuse_bare_scores(columns: Columns, source: str) -> None:
     """Refuse probabilities without a truth, of which no metric can be made."""
-    bare_scores = [name for name in columns if bare(name) in _SCORES and bare(name) not in ("score", "scores")]
+    bare_scores = [name for name in columns if bare_heading(name) in {*_SCORES} - {"score", "scores"}]
     if bare_scores:
         raise PredictionError(
             f"{source} has the scores {bare_scores[0]!r} and no truth; add a column 'truth', name it (--columns "
@@ -212,7 +214,7 @@ def _from_one(
     rows: RowNumbers,
 ) -> tuple[Columns, list[str]]:
     """Read one column of scores or of called classes; `used` is filled with its name."""
-    if "truth" in columns and not any(bare(name) in (*_SCORES, *_CALLED) for name in columns):
+    if "truth" in columns and not any(bare_heading(name) in (*_SCORES, *_CALLED) for name in columns):
         _refuse_unknown_arms(columns, source, options)
         refuse_unnamed_calls(columns, truths, source, options)
         return columns, notes
@@ -248,7 +250,7 @@ def _from_one(
 
 def _one(columns: Columns, names: tuple[str, ...], role: str, source: str, *, named: bool) -> str | None:
     """Return the column of a role, which the caller may have stated; refuse two that could be it."""
-    fitting = [name for name in columns if bare(name) in names]
+    fitting = [name for name in columns if bare_heading(name) in names]
     if role in columns:
         if not named:
             refuse_rivals(role, role, [name for name in fitting if name != role], columns, source)
@@ -256,7 +258,7 @@ def _one(columns: Columns, names: tuple[str, ...], role: str, source: str, *, na
     if len(fitting) > 1:
         raise PredictionError(
             f"{source} has {len(fitting)} columns that could be the {role} ({', '.join(fitting)}); say which one is, "
-            f"such as --columns {role}={fitting[0]}"
+            f"such as --columns {role}={quote(fitting[0])}"
         )
     return fitting[0] if fitting else None
 
@@ -368,6 +370,6 @@ def _refuse_unknown_arms(columns: Columns, source: str, options: AuditOptions) -
     if unknown and "arm" not in columns and options.primary not in unknown:
         raise PredictionError(
             f"{source} has the columns {', '.join(unknown)} beside the truth, but their role is not clear; if each is "
-            f"an arm, add --columns arms={'+'.join(unknown)}; if one is the score, add --columns score={unknown[0]}; "
-            "name class scores score_<class>"
+            f"an arm, add --columns arms={quote('+'.join(unknown))}; if one is the score, add --columns "
+            f"score={quote(unknown[0])}; name class scores score_<class>"
         )

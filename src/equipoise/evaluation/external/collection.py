@@ -15,6 +15,7 @@ from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.class_columns import other_sums, own_names, score_columns, with_scores
 from equipoise.evaluation.external.formats import Kind, kind_of
 from equipoise.evaluation.external.join import Part, join
+from equipoise.evaluation.external.listed_patients import with_listed_patients
 from equipoise.evaluation.external.lists import FINDINGS, MASKS, MEDMNIST, REFERENCE, ListFile, read_list, whole_file
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
@@ -106,7 +107,7 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     parts = [_part(source, options, truth) for source in named if source.kind is not Kind.MASK]
     parts, notes_on_detectors = _detected(parts, options)
     notes += notes_on_detectors
-    parts = [*parts, *mask_parts]
+    parts = with_listed_patients([*parts, *mask_parts], options.patients)
     refuse_unused(parts, replace(given_options, lists=options.lists), truth)
     notes += [*notes_on_structures, *(note for part in parts for note in part.reading.notes)]
     if options.truth is not None and options.truth.is_dir() and true_masks:
@@ -152,7 +153,7 @@ def collect_table(table: Any, options: AuditOptions) -> Collected:
     columns = columns_of(table, name)
     rows = np.arange(len(next(iter(columns.values()), ()))) + 1
     part = Part("", _reading(TableFile(columns, "", rows), name, "table in memory", options_of_arm(options, ""), truth))
-    parts, notes = _detected([part], options)
+    parts, notes = _detected(with_listed_patients([part], options.patients), options)
     refuse_unused(parts, options, truth)
     return _collected(parts, options, truth, [*notes, *part.reading.notes], [])
 

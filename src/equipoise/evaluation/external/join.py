@@ -13,6 +13,7 @@ from equipoise.evaluation.external.likeness import refuse_unlisted
 from equipoise.evaluation.external.lists import PATIENTS
 from equipoise.evaluation.external.reading import Columns, Reading
 from equipoise.evaluation.external.tables import from_table
+from equipoise.evaluation.external.unlike_tables import one_coding, refuse_unlike
 from equipoise.evaluation.predictions import Predictions, concatenate
 
 
@@ -92,6 +93,7 @@ def _same_columns(tables: list[Predictions], structures: Collection[str]) -> tup
 
     A mean over other structures than another table's mean is another quantity under the same name: it is not kept.
     """
+    tables, notes = one_coding(tables)
     first = tables[0].classes
     ordered = []
     for table in tables:
@@ -103,8 +105,9 @@ def _same_columns(tables: list[Predictions], structures: Collection[str]) -> tup
         ordered.append(table)
     shared = [name for name in tables[0].metrics if all(name in table.metrics for table in tables)]
     extra = sorted({name for table in tables for name in table.metrics} - set(shared))
-    if not shared or not extra:
-        return ordered, []
+    if not extra or not (shared or all(table.classes for table in tables)):
+        refuse_unlike(ordered)
+        return ordered, notes
     means = [
         name for name in shared if any(f"{name}_{one}" in extra for one in structures) or _unlike_means(tables, name)
     ]
@@ -116,9 +119,10 @@ def _same_columns(tables: list[Predictions], structures: Collection[str]) -> tup
             "(--regions)"
         )
     kept = [replace(table, metrics={name: table.metrics[name] for name in shared}) for table in ordered]
-    notes = [f"Not every file has {', '.join(extra)}, so they were not used."]
+    notes.append(f"Not every file has {', '.join(extra)}, so they were not used.")
     if means:
         notes.append(f"The means {', '.join(means)} are over other structures in some files, so they were not used.")
+    refuse_unlike(kept)
     return kept, notes
 
 

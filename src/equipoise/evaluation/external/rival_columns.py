@@ -1,6 +1,7 @@
 """Two columns that could both have one role and disagree: which one counts is asked, by name, and never chosen."""
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def refuse_rivals(
     if other is not None:
         raise PredictionError(
             f"{source} has two columns that could be the {role} and disagree ({chosen}, {other}); "
-            + (remedy or f"say which one is, such as --columns {role}={chosen}")
+            + (remedy or f"say which one is, such as --columns {role}={quote(chosen)}")
         )
 
 

@@ -5,6 +5,7 @@ or a column has none, the caller is asked.
 """
 
 from collections.abc import Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.headings import bare_heading
 from equipoise.evaluation.external.long_structures import by_structure, column_of_structures
 from equipoise.evaluation.external.reading import Columns, RowNumbers, has_places, stem
 from equipoise.evaluation.external.repeated_rows import refuse_conflicts, without_repeats
@@ -39,7 +41,7 @@ _TIERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     )),
     "truth": (("truth",), (
         "ytrue", "true", "truelabel", "trueclass", "gt", "groundtruth", "reference", "referencestandard", "actual",
-    ), ("label", "target", "class", "y", "diagnosis", "outcome", "labels", "targets")),
+    ), ("label", "target", "class", "y", "diagnosis", "outcome", "labels", "targets", "finding")),
     "split": (("split",), ("subset", "part", "partition")),
     "seed": (("seed",), ("run", "runid", "repeat", "repetition", "replicate", "trainingrun", "randomstate")),
     "fold": (("fold",), ("cvfold", "foldid", "kfold")),
@@ -107,7 +109,7 @@ def with_roles(
         role = next(one for one, names in by_role.items() if missing[0] in names)
         raise PredictionError(
             f"{source} has no column {missing[0]!r}; {nearest(missing[0], columns)}. Where another file has it, state "
-            f"it for that one alone (--columns ARM.{role}={missing[0]})"
+            f"it for that one alone (--columns ARM.{role}={quote(missing[0])})"
         )
     measured = any(_METRIC_OF.get(bare(name)) for name in columns)
     structure = column_of_structures(columns) if measured and not {*by_role} & {"truth", "arms"} else None
@@ -117,9 +119,7 @@ def with_roles(
     if listed is None and not has_places(columns):
         single = structure is None and (not wide or "case" in roles.values())
         columns = _rows_once(columns, roles, source, rows, notes, single=single)
-    notes += [
-        f"The column {name!r} of {source} was read as the {role}." for name, role in roles.items() if name != role
-    ]
+    notes += [was_read(name, source, role) for name, role in roles.items() if name != role]
     renamed = {roles.get(name, name): values for name, values in columns.items()}
     _add_case(renamed, source, notes)
     if used is not None:
@@ -131,6 +131,16 @@ def with_roles(
         renamed, more = by_structure(renamed, structure, source)
         notes += more
     return renamed, notes
+
+
+def was_read(name: str, source: str, role: str) -> str:
+    """Return the note on a column that has a role under another name."""
+    return f"The column {name!r} of {source} was read as the {role}."
+
+
+def patients_are_cases(source: str) -> str:
+    """Return the note on a table whose one column of ids names patients and cases."""
+    return f"The patients of {source} are its cases, since each has one row."
 
 
 def _assigned(
@@ -183,7 +193,7 @@ def without_words(columns: Columns, source: str, subgroups: Sequence[str]) -> tu
     if len(set(rows)) < len(rows):
         raise PredictionError(
             f"{source} has several rows of one case, which differ in {', '.join(words)}; if it names the arms, say so "
-            f"(--columns arm={words[0]}), else keep one row for each case"
+            f"(--columns arm={quote(words[0])}), else keep one row for each case"
         )
     note = f"The columns {', '.join(words)} of {source} hold words and were not used (--subgroup makes groups of one)."
     return {name: values for name, values in columns.items() if name not in words}, [note]
@@ -220,11 +230,13 @@ def _of_role(role: str, columns: Columns, taken: set[str], source: str) -> str |
     if role in columns and role not in taken:
         return role
     for tier in _TIERS[role]:
-        names = [name for name in columns if name not in taken and bare(name) in tier and _fits(role, columns[name])]
+        names = [
+            name for name in columns if name not in taken and bare_heading(name) in tier and _fits(role, columns[name])
+        ]
         if len(names) > 1:
             raise PredictionError(
                 f"{source} has {len(names)} columns that could be the {role} ({', '.join(names)}); say which one is, "
-                f"such as --columns {role}={names[0]}"
+                f"such as --columns {role}={quote(names[0])}"
             )
         if names:
             return names[0]
@@ -234,7 +246,7 @@ def _of_role(role: str, columns: Columns, taken: set[str], source: str) -> str |
 def _rivals(role: str, chosen: str, columns: Columns, taken: set[str]) -> list[str]:
     """Return the other free columns whose names fit a role in any tier."""
     names = {one for tier in _TIERS[role] for one in tier}
-    return [name for name in columns if name != chosen and name not in taken and bare(name) in names]
+    return [name for name in columns if name != chosen and name not in taken and bare_heading(name) in names]
 
 
 def _fits(role: str, values: NDArray[Any]) -> bool:
@@ -254,7 +266,7 @@ def _add_case(columns: Columns, source: str, notes: list[str]) -> None:
     rows = list(zip(*keys, strict=True))
     if len(set(rows)) == len(rows):
         columns["case"] = columns["patient"]
-        notes.append(f"The patients of {source} are its cases, since each has one row.")
+        notes.append(patients_are_cases(source))
 
 
 def _long(columns: Columns, wide: Sequence[str], source: str, metric: str | None) -> Columns:

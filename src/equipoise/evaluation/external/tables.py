@@ -8,6 +8,7 @@ file.
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def from_table(
         role = f"{arm}.case" if arm else "case"
         raise PredictionError(
             f"{source} has no column 'case' (it has {', '.join(columns)}); name the case of each row, or say "
-            f"which column holds it (--columns {role}={(free or ['NAME'])[0]})"
+            f"which column holds it (--columns {role}={quote((free or ['NAME'])[0])})"
         )
     if "patient" not in columns and not cases_are_patients:
         raise PredictionError(
@@ -103,7 +104,8 @@ def _numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64
     except (TypeError, ValueError, OverflowError) as error:
         raise PredictionError(
             f"{source} has a cell in column {name!r} that is not a number ({error}); if it names the arms, say so "
-            f"(--columns arm={name}); else correct it, remove the column, or name it as a subgroup (--subgroup {name})"
+            f"(--columns arm={quote(name)}); else correct it, remove the column, or name it as a subgroup "
+            f"(--subgroup {quote(name)})"
         ) from error
     return values.astype(np.float64)
 

@@ -84,8 +84,11 @@ def _tested(results: Entry, lock: Entry, noun: str) -> str:
     """Return how many cases of how many patients were tested, and by whose word a case is a patient."""
     cohort = results["cohort"]
     count = f"{plural(cohort['split']['test'], noun)} of {plural(cohort['split_patients']['test'], 'patient')}"
-    alone = (lock.get("audit") or {}).get("cases_are_patients")
-    return f"{count} (every case a different patient, as the caller stated)" if alone else count
+    if not (lock.get("audit") or {}).get("cases_are_patients"):
+        return count
+    if cohort["split"]["test"] == cohort["split_patients"]["test"]:
+        return f"{count} (every case a different patient, as the caller stated)"
+    return f"{count} (cases that names or numbers show to be of one patient were joined against the caller's statement)"
 
 
 def _omitted(lock: Entry) -> list[str]:
