@@ -6,12 +6,14 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, Interrupted
 
 SOURCES = Path(__file__).parent
+_ATTEMPTS = 3
 # No -ffast-math and no fused multiply-add: the code rounds as torch does, one operation at a time. -march=native is
 # safe because a library is built where it runs and never kept. Without -fno-trapping-math gcc leaves a branch on the
 # sign of every value where vectors have no masks (AVX2), and normalisation takes several times as long.
@@ -38,6 +40,21 @@ def compiler_version() -> str | None:
     return (done.stdout.splitlines() or [""])[0] or None
 
 
+def _compiled(arguments: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    """Run the compiler, again where something other than its input may have ended it; return the last try."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        # The compiler that the user's environment names, on our own file.
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603
+        if not _was_ended(done) or attempt == _ATTEMPTS:
+            break
+    return done
+
+
+def _was_ended(done: "subprocess.CompletedProcess[str]") -> bool:
+    """Return whether a signal ended the compiler, or the program that it started (gcc reports that in words)."""
+    return done.returncode < 0 or (done.returncode > 0 and "signal terminated program" in done.stderr)
+
+
 def build(source: Path, *definitions: str, otherwise: str, parallel: bool = False) -> ctypes.CDLL:
     """Compile a C file and load it, in about half a second.
 
@@ -49,6 +66,8 @@ def build(source: Path, *definitions: str, otherwise: str, parallel: bool = Fals
 
     Raises:
         EquipoiseError: without a compiler, or where it fails, with the first line of its output.
+        Interrupted: where the compiler is ended from outside, again and again: without the kernel this process would
+            compute with other roundings than those before it.
     """
     command = compiler()
     if command is None:
@@ -59,9 +78,13 @@ def build(source: Path, *definitions: str, otherwise: str, parallel: bool = Fals
         library = Path(folder) / "kernel.so"
         arguments = [*shlex.split(command), *_FLAGS, *(f"-D{name}" for name in definitions)]
         arguments += ["-fopenmp"] if parallel else []
-        done = subprocess.run(  # noqa: S603 (the compiler the user's environment names, on our own file)
-            [*arguments, "-o", str(library), str(source), "-lm"], capture_output=True, text=True, check=False
-        )
+        arguments += ["-o", str(library), str(source), "-lm"]
+        done = _compiled(arguments)
+        if _was_ended(done):
+            raise Interrupted(
+                f"{command} was ended from outside while it built {source.name}, {_ATTEMPTS} times, as when memory "
+                "runs out; run the same command again"
+            )
         if done.returncode:
             reason = (done.stderr.strip() or "no message").splitlines()[0]
             raise EquipoiseError(f"{command} could not build {source.name} ({reason}); {otherwise}.")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.kernels.build import SOURCES, build
 
 _DEFINITIONS: dict[torch.dtype, tuple[str, ...]] = {torch.float32: (), torch.bfloat16: ("HALF",)}
@@ -37,6 +37,8 @@ def kernel(dtype: torch.dtype) -> ctypes.CDLL | None:
     source = SOURCES / "normalize.c"
     try:
         library = build(source, *_DEFINITIONS[dtype], parallel=True, otherwise="use torch's own layers")
+    except Interrupted:
+        raise  # other processes have built it
     except EquipoiseError:
         return None
     for name, tensors in (("statistics", 4), ("forward", 6), ("backward", 9)):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.kernels.build import SOURCES, build
 
 _SMALLEST_SHARE = 50_000  # voxels; below this a thread costs more than it saves
@@ -95,6 +95,8 @@ def _kernel() -> ctypes.CDLL | None:
     """Return resample.c, built once per process; None where it cannot be built."""
     try:
         return build(SOURCES / "resample.c", otherwise="use the reference")
+    except Interrupted:
+        raise  # other processes have built it
     except EquipoiseError:
         return None
 

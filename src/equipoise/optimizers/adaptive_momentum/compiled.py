@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from equipoise.errors import EquipoiseError
+from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.kernels.build import SOURCES
 from equipoise.kernels.build import build as build_library
 from equipoise.optimizers.adaptive_momentum.step_inputs import Batch, StepSettings, is_dense
@@ -54,6 +54,8 @@ def works() -> bool:
     """Whether the kernel can be built here; path="auto" checks it once per process."""
     try:
         build(torch.int8)
+    except Interrupted:
+        raise  # other processes have built it
     except EquipoiseError:
         return False
     return True
