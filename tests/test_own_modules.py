@@ -9,9 +9,9 @@ import pytest
 
 from equipoise import own_modules
 from equipoise.errors import LedgerError, PredictionError
+from equipoise.own_files import is_own_file
 from equipoise.own_modules import (
     hashes_of,
-    is_own_file,
     late_hashes,
     loaded_modules,
     modules_behind,

@@ -15,6 +15,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from equipoise.own_files import is_own_file
+
 _SOURCES = (".py", ".pyc")
 _CACHE = f"{os.sep}__pycache__{os.sep}"
 _executed: dict[str, str] = {}
@@ -78,8 +80,6 @@ def _by_own_code(frame: FrameType | None, *, for_it: bool) -> bool:
     Compilers of torch run what they have written themselves, into folders that they empty at will; this package loads
     its kernels from such a folder, and reads sources to compare them.
     """
-    from equipoise.own_modules import is_own_file
-
     while frame is not None:
         file = frame.f_code.co_filename
         standard = file.startswith(_STANDARD) and not file.startswith(_PACKAGES)
@@ -103,8 +103,6 @@ def _file_of(name: str) -> str | None:
 
 def _existing(file: str) -> str | None:
     """Return the file, or the archive that holds it, where it is the user's own; None for any other."""
-    from equipoise.own_modules import is_own_file  # that module asks this one for what was executed
-
     # Bytecode that Python keeps of a source is made anew at will; its source is noted when it runs.
     kept = _CACHE in file or (sys.pycache_prefix is not None and Path(file).is_relative_to(sys.pycache_prefix))
     if kept or "\0" in file or not is_own_file(file):

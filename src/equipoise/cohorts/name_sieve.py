@@ -66,6 +66,7 @@ class NameSieve:
         shown = {*self.harmless, *self.names.values()}
 
         def unquoted(match: re.Match[str]) -> str:
+            """Return a quote as it may be shown: emptied unless it is known to name nobody."""
             inner = match[1] if match[1] is not None else match[2]
             # A remedy quotes the value of a setting behind its sign of equality: on_problem="exclude".
             if inner in shown or _SETTING.search(out[: match.start()]):

@@ -76,10 +76,9 @@ def judge(
     level, notes = _look(panel, trained, looks, planned_seeds, alpha)
     offered = (list(predictions.metrics), predictions.classes, custom)
     measured = endpoint_named(primary, *offered)
-    for name, width in ((primary, margin), *own.items()):
-        refuse_margin_of_range(endpoint_named(name, *offered), width)
-        wide = wide_margin(endpoint_named(name, *offered), width)
-        notes += [] if wide is None else [wide]
+    notes += _wide_margins(
+        [(endpoint_named(name, *offered), width) for name, width in ((primary, margin), *own.items())]
+    )
     panel = without_repeats(panel, measured, deterministic, nearly=NEARLY_ELSEWHERE if elsewhere else NEARLY)
     notes += nearness(panel, measured, trained) if elsewhere else []
     names = dict.fromkeys([primary, *secondary, *_companions(measured, predictions)])
@@ -152,6 +151,16 @@ def _check(primary: str, margin: float | None, alpha: float, family: str) -> Non
 def _beside(question: Question, margin: float | None) -> Question:
     """Return the question about a secondary endpoint."""
     return replace(question, margin=margin, role="secondary", gated=question.gated and margin is not None)
+
+
+def _wide_margins(margins: Sequence[tuple[Endpoint, float | None]]) -> list[Reason]:
+    """Return the cautions on wide margins; raises PredictionError for one that no difference can exceed."""
+    notes = []
+    for endpoint, width in margins:
+        refuse_margin_of_range(endpoint, width)
+        wide = wide_margin(endpoint, width)
+        notes += [] if wide is None else [wide]
+    return notes
 
 
 def _refuse_unknown(order: list[str], family: str, deterministic: Collection[str]) -> None:

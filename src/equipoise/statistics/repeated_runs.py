@@ -91,6 +91,7 @@ class _Values:
 
     @cached_property
     def distinct(self) -> int:
+        """Return how many different values there are."""
         return len(np.unique(self.values))
 
     @cached_property
@@ -127,6 +128,7 @@ class _Run:
 
     @cached_property
     def whole(self) -> _Values:
+        """Return the values of all folds, one after another."""
         if len(self.folds) == 1:
             return self.folds[0]
         ranked = any(fold.ranked for fold in self.folds)

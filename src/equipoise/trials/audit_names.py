@@ -93,6 +93,7 @@ def _with_used_columns(run: RunFolder) -> tuple[RunFolder, tuple[str, ...]]:
     named |= {*plan.get("failure_values", ()), *COUNTS, FINDINGS}
 
     def is_used(name: str) -> bool:
+        """Return whether the plan names a metric, or its direction is known."""
         is_named = name in named or any(name == f"{one}_{place}" for one in named for place in structures)
         return is_named or of_case(name, structures).direction_known
 

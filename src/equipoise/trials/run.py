@@ -148,9 +148,7 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
             leaks = leaks_named(leaks, known)
             record: dict[str, Any] = {"leaks": [vars(leak) for leak in leaks], "unsound_layers": unsound}
             with under_way(watch, "testing a first step of every arm"):
-                record |= try_arms(trial, workers)
-            for uneven in unequal_evaluations(record.get(GRADIENT_EVALUATIONS, {})):
-                remark(sentence(uneven))
+                record |= _tried(trial, workers)
             record["not_leaks"] = pairs_named(trial.protocol, known)
             # The key has the name that the module had in version 0.1, because reports read locks of that version too.
             record |= {"telling": telling, **length_record(trial), "processes": ranks.count()}
@@ -183,6 +181,14 @@ def carry_out(trial: Trial, leaks: Sequence[Leak], *, watch: Watch = silent) -> 
         raise EquipoiseError(
             f"{trial.out} could not be written ({error}); free disk space, then run the same command again"
         ) from error
+
+
+def _tried(trial: Trial, workers: Engine) -> dict[str, Any]:
+    """Take a first step of every arm, say which evaluates more gradients than others, and return facts for the lock."""
+    record = try_arms(trial, workers)
+    for uneven in unequal_evaluations(record.get(GRADIENT_EVALUATIONS, {})):
+        remark(sentence(uneven))
+    return record
 
 
 def _at_every_look(trial: Trial, ledger: Ledger, workers: Engine, watch: Watch) -> dict[str, Any]:

@@ -74,6 +74,7 @@ def seldom(act: Callable[[], None], clock: Callable[[], float] = time.monotonic)
     last = float("-inf")
 
     def call() -> None:
+        """Act, unless it did so a moment ago."""
         nonlocal last
         if clock() - last >= BEAT_SECONDS:
             last = clock()

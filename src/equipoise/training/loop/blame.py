@@ -11,7 +11,8 @@ import torch
 
 from equipoise.errors import EquipoiseError, ProtocolError
 from equipoise.lookup import in_worker
-from equipoise.own_modules import is_own_file, loaded_modules, modules_behind
+from equipoise.own_files import is_own_file
+from equipoise.own_modules import loaded_modules, modules_behind
 from equipoise.runfolder.job import Job
 
 _OUT_OF_MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "bad_alloc")
