@@ -65,6 +65,20 @@ def test_a_large_image_is_normalised_as_by_exact_arithmetic(flat, groups, plain)
     assert np.abs(answers(model, odd) - exact(odd, groups, scale, shift)).max() < 3e-6 * spread
 
 
+def test_an_image_of_another_shape_before_is_normalised_by_its_own_rows():
+    """(1, 4, 1, 5, 56) seen as (1, 8, 2, 10, 7): 140 values a channel, which rows of 56 would not divide."""
+    model = normalising(False, 8, np.ones(8, np.float32), np.zeros(8, np.float32))
+    (norm,) = model.graph.node
+    norm.input[0] = "seen"
+    model.graph.initializer.append(numpy_helper.from_array(np.array([1, 8, 2, 10, 7], np.int64), "shape"))
+    model.graph.node.insert(0, helper.make_node("Reshape", ["x", "shape"], ["seen"]))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8, 2, 10, 7]))
+    average_in_steps(model, SIDES)
+    images = np.random.default_rng(0).normal(size=(1, 4, 1, 5, 56)).astype(np.float32)
+    right = exact(images.reshape(1, 8, 2, 10, 7), 8, np.ones(8), np.zeros(8))
+    assert np.abs(answers(model, images) - right).max() < 1e-5
+
+
 def test_small_pictures_keep_their_one_node():
     model = normalising(False, 4, np.ones(4, np.float32), np.zeros(4, np.float32))
     before = model.SerializeToString(deterministic=True)

@@ -24,23 +24,28 @@ def average_in_steps(model: Any, sides: tuple[int, ...]) -> None:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     nodes: list[Any] = []
     for node in graph.node:
-        whole = _unflattened(node, made_by) if node.op_type == "InstanceNormalization" else None
-        if whole is None:
+        if node.op_type != "InstanceNormalization":
             nodes.append(node)
-        else:
-            added, steps = _steps(node, whole, constants)
-            graph.initializer.extend(added)
-            nodes.extend(steps)
+            continue
+        added, steps = _steps(node, _unflattened(node, made_by, constants), constants)
+        graph.initializer.extend(added)
+        nodes.extend(steps)
     del graph.node[:]
     graph.node.extend(nodes)
     _remove_unused(graph)
 
 
-def _unflattened(node: Any, made_by: dict[str, Any]) -> str | None:
-    """Return the name of the image that is normalised, its last axis the rows'; None where that is not known."""
+def _unflattened(node: Any, made_by: dict[str, Any], constants: dict[str, Any]) -> str:
+    """Return the name of the image whose last axis gives the length of a row, which divides what is averaged."""
+    from onnx import numpy_helper
+
     maker = made_by.get(node.input[0])
-    if maker is not None and maker.op_type == "Reshape":
-        return str(maker.input[0])  # exporters flatten the groups of group normalisation: (n, group, all others)
+    if maker is not None and maker.op_type == "Reshape" and maker.input[1] in constants:
+        shape = numpy_helper.to_array(constants[maker.input[1]]).tolist()
+        # So exporters flatten for group normalisation: (n, group, all others). Of another change of shape the last axis
+        # before may not divide what comes after.
+        if len(shape) == 3 and shape[0] == 0 and shape[2] == -1:
+            return str(maker.input[0])
     return str(node.input[0])
 
 

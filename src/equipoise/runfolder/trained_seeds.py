@@ -67,7 +67,8 @@ def prior_seeds(
         if run not in seeds or run in openings or not parts <= set(in_common(row.get("arms", ()), lock)):
             continue
         same = set(design["arms"]) <= set(row["arms"]) and row["settings"] == design["settings"]
-        if any(2 * part.shared_with(row["cases"], row["pixels"]) >= len(part.files) > 0 for part in opened.trained):
+        seen = (row["cases"], row["pixels"], row.get("parts", ()))
+        if any(2 * part.shared_with(*seen) >= len(part.files) > 0 for part in opened.trained):
             trials[run] = {"name": row["name"], "day": row["time"][:10], "seeds": sorted(seeds[run]), "same": same}
     # Of all of them together: one seed a trial is as good a search as many in one.
     kinds = [[one for one in trials.values() if one["same"] is same] for same in (True, False)]
