@@ -51,8 +51,12 @@ def test_a_module_loaded_from_another_folder_is_no_substitute_for_the_one_beside
         assert imported("namesake:PLACE", "model", tmp_path) == "first", "nothing of that name lies there"
         shutil.copy(folders[0] / "namesake.py", folders[1])
         assert imported("namesake:PLACE", "model", folders[1]) == "first", "a copy is the same code"
+        (folders[0] / "namesake.py").write_text("PLACE = 'other'\n")
+        with pytest.raises(EquipoiseError, match=r"first.namesake.py was changed after .* start a new Python process"):
+            imported("namesake:PLACE", "model", folders[0])
         (folders[0] / "namesake.py").unlink()
         assert imported("namesake:PLACE", "model", folders[1]) == "first", "so is what was moved"
+        assert imported("namesake:PLACE", "model", folders[1]) == "first", "the second time, too"
     finally:
         sys.modules.pop("namesake", None)
         sys.path[:] = [place for place in sys.path if place not in map(str, (*folders, tmp_path))]

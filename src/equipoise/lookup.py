@@ -207,7 +207,14 @@ def _refuse_namesake(name: str, kind: str, folder: Path | None) -> None:
 
     Python would hand out the loaded one: in a notebook, the second trial would be run with the code of the first.
     """
-    first = name.partition(":")[0].partition(".")[0]
+    module = name.partition(":")[0]
+    first = module.partition(".")[0]
+    before, now = _IMPORTED.get(module), _digest(getattr(sys.modules.get(module), "__file__", None))
+    if before is not None and now is not None and before != now:
+        raise EquipoiseError(
+            f"{kind} {name!r}: {getattr(sys.modules[module], '__file__', '')} was changed after this process had "
+            "loaded it, which goes on with what it loaded; start a new Python process"
+        )
     loaded = getattr(sys.modules.get(first), "__file__", None)
     if folder is None or not isinstance(loaded, str) or first in NOT_BESIDE:
         return
@@ -280,7 +287,8 @@ def imported(name: str, kind: str, folder: Path | None) -> Any:
     # SystemExit too, which would end the command without a word.
     except (Exception, SystemExit) as error:
         raise ProtocolError(f"{kind} {name!r} cannot be imported ({raised(error)}); correct {module_name}") from error
-    _IMPORTED[module_name] = _digest(getattr(module, "__file__", None))
+    # What is loaded keeps its first digest where its file is gone: its folder was moved since.
+    _IMPORTED[module_name] = _digest(getattr(module, "__file__", None)) or _IMPORTED.get(module_name)
     if not hasattr(module, attribute):
         public = _own_names(module)
         raise ProtocolError(f"{kind} {name!r}: {module_name} has no {attribute!r}; {nearest(attribute, public)}")

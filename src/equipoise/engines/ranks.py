@@ -27,9 +27,9 @@ from equipoise.errors import EquipoiseError
 TOGETHER = "equipoise.training.jobs:train"
 """The call that all processes answer together."""
 _GROUPS: dict[str, Any] = {}
-"""Process groups besides torch's default; "meeting" is for the meetings at the end of jobs."""
+"""Process groups besides torch's default: "calls" carries the calls, "meeting" the meetings at the end of jobs."""
 LONGEST_WAIT = timedelta(days=7)
-"""Timeout of the default group: between two jobs the first process may read, predict and judge for long."""
+"""Timeout of a call: between two jobs the first process may read, predict and judge for long."""
 MEETING = timedelta(minutes=10)
 """How long a process waits for the others at the end of a job."""
 
@@ -62,9 +62,14 @@ def joined() -> Iterator[None]:
     distributed.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=LONGEST_WAIT)
     # Its own group, because only gloo has a barrier that reports a timeout instead of hanging or aborting (NCCL).
     _GROUPS["meeting"] = distributed.new_group(backend="gloo")
+    # Its own group, because the last call ends right before Python does, and a thread of gloo that frees a message
+    # while Python shuts down aborts the process. Only the last reference to a group ends its threads, and torch's
+    # data parallelism keeps one to the default group for good.
+    _GROUPS["calls"] = distributed.new_group(backend="gloo", timeout=LONGEST_WAIT)
     yield
     if leads():
         _tell(None)
+    _GROUPS.clear()
     distributed.destroy_process_group()
 
 
@@ -161,7 +166,7 @@ def _tell(argument: Any) -> None:
     """Send the argument of a call to every other process; None ends their waiting."""
     from torch import distributed
 
-    distributed.broadcast_object_list([argument], src=0)
+    distributed.broadcast_object_list([argument], src=0, group=_GROUPS["calls"])
 
 
 def _told() -> Any:
@@ -169,7 +174,7 @@ def _told() -> Any:
     from torch import distributed
 
     messages = [None]
-    distributed.broadcast_object_list(messages, src=0)
+    distributed.broadcast_object_list(messages, src=0, group=_GROUPS["calls"])
     return messages[0]
 
 
