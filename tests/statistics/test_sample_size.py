@@ -103,3 +103,20 @@ def test_the_number_gives_the_power_that_was_asked_for(arms: int, runs: int, mar
     assert found.needed[0].patients is not None
     assert found.pair[1] == design.names[-1]
     assert power_at_margin(replace(design, patients=found.needed[0].patients), 400) == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.long
+def test_where_no_patients_are_enough_the_runs_that_would_be_are_said() -> None:
+    """With the fewest runs some number of patients is enough, and with one run less none is."""
+    design = Design("pilot", (3, 3), (0.03, 0.03), PLAIN, patients=80)
+    plan = planned(design, seeds=(3,))
+    assert plan.needed[0].patients is None
+    runs = plan.fewest_seeds
+    assert runs is not None
+    enough, less = planned(design, seeds=(runs,)), planned(design, seeds=(runs - 1,))
+    assert enough.needed[0].patients is not None
+    assert less.needed[0].patients is None
+    assert f"Some number is enough with {runs} runs or more" in grant_text(plan, "Dice", "", "a pilot", "1").plain()
+    assert "Some number is enough" not in grant_text(enough, "Dice", "", "a pilot", "1").plain()
+    never = replace(plan, fewest_seeds=None)
+    assert "no number up to 200 runs would be enough" in grant_text(never, "Dice", "", "a pilot", "1").plain()

@@ -67,7 +67,7 @@ OTHER_ARMS = {"model": "densenet", "optimizer": "sgd"}
     ("plan", "words"),
     [
         ({}, None),  # the very same again
-        ({"epochs": 9}, "split.reuse does not help where arms are related"),
+        ({"epochs": 9}, "a verdict needs test cases that no trial has opened"),
         ({"seed": 1}, "a verdict needs test cases that no trial has opened"),
         ({"epochs": 9, "reuse": 'reuse = "one cohort for all"'}, "split.reuse does not help where arms are related"),
         (OTHER_ARMS, 'state why before the run: split.reuse = "REASON"'),

@@ -72,7 +72,8 @@ def remedy_of_openings(lock: Mapping[str, Any], rows: tuple[Opening, ...]) -> st
         return "end the run that was interrupted, by the same command in its folder, in place of a new one"
     if any(texts_in(row, "in_common") for row in counted):
         # As docs/decisions/0024 has it: a reason does not undo tuning on the test set.
-        return "a verdict needs test cases that no trial has opened; split.reuse does not help where arms are related"
+        vain = "; split.reuse does not help where arms are related" if lock.get("reuse") else ""
+        return f"a verdict needs test cases that no trial has opened{vain}"
     return 'if these test cases may be opened again, state why before the run: split.reuse = "REASON"'
 
 

@@ -148,15 +148,20 @@ def _crossings(
 
 
 def seeds_needed(
-    parts: Components, difference: float, n: float = MOST, rule: Criterion = ALONE, most: int = 200
+    parts: Components,
+    difference: float,
+    n: float = MOST,
+    rule: Criterion = ALONE,
+    most: int = 200,
+    chance: float = POWER,
 ) -> int | None:
-    """Return the fewest seeds, from 3, with 80 % power for n patients (default: practically infinite); else None."""
-    if power(parts, n, most, difference, rule) < POWER:
+    """Return the fewest seeds, from 3, with this power for n patients (default: practically infinite); else None."""
+    if power(parts, n, most, difference, rule) < chance:
         return None
     low, high = 2, most
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if power(parts, n, middle, difference, rule) >= POWER else (middle, high)
+        low, high = (low, middle) if power(parts, n, middle, difference, rule) >= chance else (middle, high)
     return high
 
 

@@ -14,7 +14,16 @@ from equipoise.statistics.analysis import Analysis
 from equipoise.statistics.comparison import pooled_variance
 from equipoise.statistics.criterion import Criterion
 from equipoise.statistics.families import Decision, Pair, decisions
-from equipoise.statistics.power import POWER, SEEDS, Components, Needed, components, needed, patients_needed
+from equipoise.statistics.power import (
+    POWER,
+    SEEDS,
+    Components,
+    Needed,
+    components,
+    needed,
+    patients_needed,
+    seeds_needed,
+)
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.refusal_floor import fewest_patients
 from equipoise.statistics.verdict import Question
@@ -39,7 +48,8 @@ class SampleSize:
     what patients explain, with run_df degrees of freedom; own_sd, shared_sd: of one run's value per patient that no
     other run shares, and of the difference per patient that all runs share. needed: patients by number of runs with
     their range; sensitivity: factor of all spreads -> patients by number of runs (None: no number suffices). guarded:
-    whether a winner must outweigh failures that nobody saw.
+    whether a winner must outweigh failures that nobody saw. fewest_seeds: the runs with which some number of patients
+    is enough, where one of `needed` has none (None: up to 200 runs no number is enough, or all of `needed` have one).
     """
 
     pair: Pair
@@ -61,6 +71,7 @@ class SampleSize:
     sensitivity: dict[float, tuple[int | None, ...]]
     fewest: int
     guarded: bool
+    fewest_seeds: int | None
 
 
 def sample_size(
@@ -86,6 +97,8 @@ def sample_size(
     parts, rule = plans[most]
     pair, arms = list(decided)[most], analysis.arms
     grid = needed(parts, difference, rule, runs, fewest, power)
+    lacking = not question.networks and None in exact[most]
+    stable = seeds_needed(parts, difference, rule=rule, chance=power) if lacking else None
     return SampleSize(
         pair, difference, question.alpha, power, len(pairs), arms.names, arms.n_patients,
         tuple(int(count) for count in arms.seeds), analysis.events, rule.folds, question.networks,
@@ -96,7 +109,7 @@ def sample_size(
             factor: tuple(patients_needed(_spread(parts, factor), n, difference, rule, fewest, power) for n in runs)
             for factor in FACTORS
         },
-        fewest, rule.unseen > 0,
+        fewest, rule.unseen > 0, stable,
     )  # fmt: skip
 
 

@@ -2,11 +2,14 @@
 
 import base64
 import hashlib
+import re
 from importlib.resources import files
 
 from markupsafe import Markup, escape
 
 from equipoise.report.text.glossary import Term, occurrences
+
+_COMMAND = re.compile("`(equipoise [^`]+)`")
 
 
 class Explained:
@@ -24,11 +27,16 @@ class Explained:
             self._marked[one.name] = one
             parts += [escape(text[at:start]), _mark(text[start:end], one)]
             at = end
-        return Markup("").join([*parts, escape(text[at:])])
+        return commands_marked(Markup("").join([*parts, escape(text[at:])]))
 
     def terms(self) -> list[Term]:
         """Return the terms that have been marked so far, in alphabetical order."""
         return sorted(self._marked.values(), key=lambda one: one.name.casefold())
+
+
+def commands_marked(text: Markup) -> Markup:
+    """Return escaped text with the commands that it quotes as code, as in "`equipoise ids` names them"."""
+    return Markup(_COMMAND.sub(r"<code>\1</code>", text))  # noqa: S704 - the text is escaped
 
 
 def _mark(word: str, one: Term) -> Markup:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from equipoise.report.figures.figure import Figure
 from equipoise.report.figures.svg import Drawing, style_sheet
@@ -15,7 +15,7 @@ from equipoise.report.pages.checklist import checklists, counts
 from equipoise.report.pages.detection_examples import detection_galleries
 from equipoise.report.pages.enlarged import enlarged_cases
 from equipoise.report.pages.examples import Gallery, galleries
-from equipoise.report.pages.explained import Explained, script_hash, template_text
+from equipoise.report.pages.explained import Explained, commands_marked, script_hash, template_text
 from equipoise.report.pages.exported import page_links, runtime_table
 from equipoise.report.pages.mask_examples import mask_galleries
 from equipoise.report.results.recommendation import QUALITY, best_baseline
@@ -253,7 +253,8 @@ def unbroken(value: Any) -> Any:
     """
     if type(value) is not str:
         return value
-    return _UNIT.sub("\\1\u00a0\\2", printable(value))
+    text = _UNIT.sub("\\1\u00a0\\2", printable(value))
+    return commands_marked(escape(text)) if "`equipoise " in text else text
 
 
 def _settings(values: Mapping[str, Any]) -> str:

@@ -92,6 +92,14 @@ def _answer(size: SampleSize) -> str:
             f"With {each}, {need.patients:,} test patients are needed ({ends} if the standard deviations are {place} "
             "of their 80 % intervals)."
         )
+    if not size.networks and any(need.patients is None for need in size.needed):
+        runs = size.fewest_seeds
+        sentences.append(
+            f"Some number is enough with {runs} runs or more, and the more runs, the fewer patients (--seeds "
+            f"{runs},{2 * runs})."
+            if runs
+            else "The training must become more stable: no number up to 200 runs would be enough."
+        )
     floor = f"The patients must be similar to those of the pilot; with fewer than {size.fewest} no verdict is given."
     return " ".join(
         [*sentences, floor, "The table repeats the numbers with standard deviations that are 25 % smaller or larger."]
