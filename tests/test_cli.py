@@ -102,6 +102,28 @@ def test_init_quotes_names_of_files_and_says_whose_data_it_took(tmp_path, capsys
 
 
 @pytest.mark.long
+def test_a_call_that_init_proposes_works_and_keeps_the_options_of_this_call(tmp_path, capsys, monkeypatch):
+    """Taken word by word from the message: the second call answers the second question, and loses no answer."""
+    import re
+    import shlex
+
+    import numpy as np
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my data").mkdir()
+    values = np.random.default_rng(0).integers(0, 255, (40, 3, 16, 16), dtype=np.uint8)
+    np.savez(tmp_path / "my data/all.npz", pictures=values, labels=np.arange(40) % 2)
+    call = ["init", "my data/all.npz", "--out", "out here.toml", "--minutes", "0", "--set", "images=pictures"]
+    assert cli.main(call) == 1
+    proposed = re.search("`equipoise (init [^`]+)`", capsys.readouterr().err)
+    assert proposed is not None
+    words = shlex.split(proposed[1])
+    assert words[words.index("--out") + 1] == "out here.toml"
+    assert cli.main(words) == 0, capsys.readouterr().err
+    assert 'axes = "ncyx"' in (tmp_path / "out here.toml").read_text()
+
+
+@pytest.mark.long
 def test_init_writes_a_protocol_that_is_read_and_commented(tmp_path, capsys):
     file = tmp_path / "mine.toml"
     assert cli.main(["init", "phantom", "--minutes", "0", "--out", str(file)]) == 0

@@ -13,7 +13,7 @@ from typing import Any
 
 from equipoise import __version__
 from equipoise.cli_audit import add_audit_options, settings_of
-from equipoise.cli_data import add_fetch_options, add_init_options, add_no_code
+from equipoise.cli_data import add_fetch_options, add_init_options, add_no_code, with_own_options
 from equipoise.cli_deploying import Outcome, add_deploying_commands
 from equipoise.cli_listing import add_listing_commands
 from equipoise.cli_live import add_track_option, display, finished, follow, spelt, watch_options
@@ -51,7 +51,10 @@ def _init(arguments: argparse.Namespace) -> int:
     minutes = MINUTES if arguments.minutes is None else arguments.minutes
     to_fit = {"minutes": minutes, "device": arguments.device, "watch": _watch(arguments)}
     source = arguments.source or BUILT_IN
-    started = start(source, Path(arguments.out), cohort_settings(arguments.set), **to_fit)
+    try:
+        started = start(source, Path(arguments.out), cohort_settings(arguments.set), **to_fit)
+    except EquipoiseError as error:
+        raise EquipoiseError(with_own_options(str(error), arguments, PROTOCOL)) from error
     if arguments.source is None:
         started = started.on_built_in_data()
     lines = [*started.sentences, f"wrote {started.file}; next: equipoise check {shlex.quote(str(started.file))}"]

@@ -1,6 +1,10 @@
 """The options of the commands that write or read a protocol, and of downloads."""
 
 import argparse
+import re
+import shlex
+
+_HINT = re.compile(r"`equipoise init ([^`]+)`")
 
 
 def add_no_code(command: argparse.ArgumentParser) -> None:
@@ -22,6 +26,28 @@ def add_init_options(init: argparse.ArgumentParser) -> None:
         choices=["cpu", "cuda"],
         help="plan for this device (default: the one that jobs use here)",
     )
+
+
+def with_own_options(text: str, arguments: argparse.Namespace, usual_file: str) -> str:
+    """Return what `init` says, with the options of this call in the calls that it proposes.
+
+    The part that refuses data knows neither the file that the user named nor the answers that were given already.
+
+    >>> call = argparse.Namespace(out="a.toml", minutes=5.0, device="", set=["axes=zyx", "mask=old"])
+    >>> with_own_options("try `equipoise init data --set mask=new`", call, "protocol.toml")
+    'try `equipoise init data --set mask=new --set axes=zyx --out a.toml --minutes 5`'
+    """
+
+    def completed(hint: re.Match[str]) -> str:
+        words = hint[1]
+        answers = [one for one in arguments.set if f"--set {one.partition('=')[0]}=" not in words]
+        own = [word for one in answers for word in ("--set", one)]
+        own += ["--out", arguments.out] * (arguments.out != usual_file)
+        own += ["--minutes", f"{arguments.minutes or 0:g}"] * (arguments.minutes is not None)
+        own += ["--device", arguments.device] * bool(arguments.device)
+        return f"`equipoise init {' '.join([words, *map(shlex.quote, own)])}`"
+
+    return _HINT.sub(completed, text)
 
 
 def add_fetch_options(fetch: argparse.ArgumentParser) -> None:
