@@ -24,9 +24,16 @@ def cohort_of(patients, **named):
 def test_a_class_of_hardly_any_case_is_named(held, cases, warned):
     """At most one of fifty cases, or a single one; of nine cases nobody can tell."""
     cohort = cohort_of(range(cases), classes=("background", "usual", "stray"))
-    rows = [{"label_voxels": {"0": 9, "1": 5, **({"2": 1} if k < held else {})}} for k in range(cases)]
+    rows = [{"case": f"c{k}", "label_voxels": {"0": 9, "1": 5, **({"2": 1} if k < held else {})}} for k in range(cases)]
     sentences = rare_classes(cohort, rows)
     assert [f"'stray' occurs in {held} of {cases} cases" in one for one in sentences] == [True] * warned
+
+
+def test_empty_masks_are_named_unless_all_are_empty():
+    cohort = cohort_of(range(12))
+    rows = [{"case": f"c{k}", "label_voxels": {"0": 9, "1": 5 * (k > 1)}} for k in range(12)]
+    assert [one[:52] for one in rare_classes(cohort, rows)] == ["2 of 12 cases have an empty mask ('c0', 'c1'), so th"]
+    assert rare_classes(cohort, [{"case": str(k), "label_voxels": {"0": 9, "1": 5}} for k in range(12)]) == []
 
 
 def test_a_patient_with_most_cases_is_told_without_a_name():

@@ -12,7 +12,7 @@ from equipoise.cohorts.splits.copies import copies
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.splits.person_stems import some_sides
 from equipoise.cohorts.splits.shared_channels import names_of_common
-from equipoise.report.text.configuration import one_patient_prevails, rare_class
+from equipoise.report.text.configuration import empty_masks, one_patient_prevails, rare_class
 from equipoise.report.text.doubtful_truths import channel_of_all, equal_pictures
 from equipoise.trials.mask_shares import mask_doubts
 from equipoise.trials.plan import Trial, confirms_patients, images_as_patients
@@ -73,7 +73,7 @@ def equal_patients(
 
 
 def rare_classes(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return a sentence for each class of masks that hardly any case holds.
+    """Return a sentence for each class of masks that hardly any case holds, and one for masks without any class.
 
     rows: of the cases as in `check --json`, with "label_voxels" (voxels by class number) where a case has a mask.
     """
@@ -85,7 +85,13 @@ def rare_classes(cohort: Cohort, rows: Sequence[Mapping[str, Any]]) -> list[str]
         for value, name in enumerate(cohort.classes[1:], start=1)
     }
     most = max(1, int(_RARE_SHARE * len(masked)))
-    return [rare_class(name, count, len(masked)) for name, count in counts.items() if count <= most]
+    empty = [
+        str(row["case"])
+        for row in rows
+        if "label_voxels" in row and not any(row["label_voxels"].get(str(k), 0) for k in range(1, len(cohort.classes)))
+    ]
+    without = [empty_masks(empty, len(masked))] if empty and len(empty) < len(masked) else []
+    return without + [rare_class(name, count, len(masked)) for name, count in counts.items() if count <= most]
 
 
 def prevailing_patient(cohort: Cohort) -> list[str]:

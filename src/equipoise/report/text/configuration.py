@@ -7,6 +7,9 @@ from equipoise.configuration.budget import Fit
 from equipoise.configuration.design import Design
 from equipoise.report.text.words import plural
 
+_SHOWN = 5
+"""Cases that a sentence names."""
+
 
 @dataclass(frozen=True)
 class Bought:
@@ -71,6 +74,20 @@ def rare_class(name: str, count: int, cases: int) -> str:
     return (
         f"The class {name!r} occurs in {count} of {cases} cases: if masks store a stray value, correct them and leave "
         "the class out of cohort.classes; else its scores say little, and they change the mean over classes."
+    )
+
+
+def empty_masks(cases: Sequence[str], of: int) -> str:
+    """Say which masks hold no class, which is a healthy case or a mask that was never drawn.
+
+    >>> empty_masks(["a", "b"], 60)[:50]
+    "2 of 60 cases have an empty mask ('a', 'b'), so th"
+    """
+    shown = ", ".join(map(repr, cases[:_SHOWN])) + (", …" if len(cases) > _SHOWN else "")
+    verb = "has an empty mask" if len(cases) == 1 else "have an empty mask"
+    return (
+        f"{len(cases)} of {of} cases {verb} ({shown}), so that every voxel that an arm marks there is false: correct "
+        "the masks that were never drawn."
     )
 
 
