@@ -55,12 +55,21 @@ def _parent_of(folder: Path, plan: Mapping[str, Any]) -> str | None:
     around = folder.parent
     if folder.name != BY_CASE or not (around / LEDGER).is_file() or not (around / LOCK).is_file():
         return None
-    ledger, lock = Ledger(around), read_lock(around)
+    ledger = Ledger(around)
     # By the ledger's hash of the lock: an entry that was written into it since proves nothing.
     if not ledger.events or ledger.events[0].data.get("lock_sha256") != sha256_of(around / LOCK):
         return None
-    # A measurement of precision and compiling enters into the contrast too, and is newer than the lock.
     settled = ledger.last(SETTLED)
-    planned = (settled.data.get(CONTRAST) if settled is not None else None) or lock.get(CONTRAST)
+    planned = plans_contrast(read_lock(around), None if settled is None else settled.data, plan)
+    return ledger.events[0].hash if planned else None
+
+
+def plans_contrast(lock: Mapping[str, Any], settled: Mapping[str, Any] | None, plan: Mapping[str, Any]) -> bool:
+    """Return whether a trial planned the run with the lock `plan` as its contrast by case.
+
+    lock, settled: of the trial, its lock and its event "settled".
+    """
+    # A measurement of precision and compiling enters into the contrast too, and is newer than the lock.
+    planned = (settled or {}).get(CONTRAST) or lock.get(CONTRAST)
     same_data = lock["cohort"].get("fingerprint") == plan["cohort"].get("fingerprint")
-    return ledger.events[0].hash if planned == plan["protocol_sha256"] and same_data else None
+    return bool(planned == plan["protocol_sha256"] and same_data)

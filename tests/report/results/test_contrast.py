@@ -101,8 +101,11 @@ def test_without_a_second_run_nothing_is_shown(make_folder: Callable[..., Path])
 
 
 @pytest.mark.long
-def test_a_second_run_that_is_not_finished_is_shown_with_what_it_has(make_folder: Callable[..., Path]) -> None:
+def test_a_second_run_that_is_not_finished_is_shown_with_what_it_has(
+    make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = make_folder()
+    monkeypatch.setattr("equipoise.report.results.results.plans_contrast", lambda *_: True)
     shutil.copytree(folder, folder / BY_CASE)
     shutil.rmtree(folder / BY_CASE / "jobs" / "unet-adam")
     results = write_report(folder)
@@ -113,3 +116,17 @@ def test_a_second_run_that_is_not_finished_is_shown_with_what_it_has(make_folder
     table = contrast_table(results, {entry["name"]: "x" for entry in (*results["arms"], *results["baselines"])})
     assert table is not None
     assert table["rows"][0][2][1] == ("–", "–")
+
+
+@pytest.mark.trial
+def test_a_run_of_another_plan_laid_into_its_place_is_named_and_not_shown(finished: Path, tmp_path: Path) -> None:
+    """The contrast of a trial with another learning rate: its own record is whole, and it is not this trial's."""
+    mine, other = Path(shutil.copytree(finished, tmp_path / "mine")), tmp_path / "other"
+    other.mkdir()
+    (other / "protocol.toml").write_text(PROTOCOL + "optimizer = {name = 'adam', lr = 0.1}\n")
+    equipoise.run(other / "protocol.toml", other / "run")
+    shutil.rmtree(mine / "run" / BY_CASE)
+    shutil.copytree(other / "run" / BY_CASE, mine / "run" / BY_CASE)
+    results = write_report(mine / "run")
+    assert results["contrast"] is None
+    assert any("folder by-case/ holds no run that this trial planned" in text for text in results["warnings"])

@@ -30,7 +30,7 @@ from equipoise.report.results.warnings import other_budgets, run_warnings, unequ
 from equipoise.runfolder.chosen_seeds import PRIOR_SEEDS, prior_of
 from equipoise.runfolder.earlier_openings import reuse_of
 from equipoise.runfolder.paths import BY_CASE, LOCK
-from equipoise.runfolder.place import CONTRAST
+from equipoise.runfolder.place import CONTRAST, plans_contrast
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
 from equipoise.statistics import Comparison, Interval, Judgement, judge
 from equipoise.statistics.endpoints import at_threshold, endpoint_named, of_case
@@ -57,8 +57,7 @@ def numbers_of(run: RunFolder) -> dict[str, Any]:
     between = [pair for pair in primary if pair["b"] not in rules]
     against = [pair for pair in primary if pair["b"] in rules]
     mark_pareto(arms, plan["primary"], sign)
-    second = _second_run(run)
-    beyond = _of_second_run(second)
+    second, beyond = _second_run(run)
     perfect = [] if test is None or judged is None else perfect_arms(arms, _planned(run, test), judged.n_cases)
     results = {
         "schema": SCHEMA,
@@ -171,15 +170,16 @@ def _record(run: RunFolder) -> dict[str, Any]:
     }
 
 
-def _second_run(run: RunFolder) -> RunFolder | None:
-    """Return the second run, split by case; None where there is none."""
-    return read_folder(run.path / BY_CASE, run.trusted) if (run.path / BY_CASE / LOCK).is_file() else None
-
-
-def _of_second_run(second: RunFolder | None) -> list[Reason]:
-    """Name the first of what contradicts the record of the second run, from which the contrast is made."""
-    contradictions = () if second is None else second.ledger.contradictions
-    return [Reason("stated_problem", text=f"in {BY_CASE}/, {one.text}") for one in contradictions[:1]]
+def _second_run(run: RunFolder) -> tuple[RunFolder | None, list[Reason]]:
+    """Return the second run, split by case, and the first of what speaks against it; None without one to trust."""
+    if not (run.path / BY_CASE / LOCK).is_file():
+        return None, []
+    second = read_folder(run.path / BY_CASE, run.trusted)
+    if not plans_contrast(run.lock, run.ledger.settled, second.lock):
+        text = f"the folder {BY_CASE}/ holds no run that this trial planned as its contrast; its numbers are left out"
+        return None, [Reason("stated_problem", text=text)]
+    contradictions = second.ledger.contradictions
+    return second, [Reason("stated_problem", text=f"in {BY_CASE}/, {one.text}") for one in contradictions[:1]]
 
 
 def _test_rows(run: RunFolder, arms: Sequence[str]) -> Predictions | None:
