@@ -54,7 +54,8 @@ def test_where_no_comparison_with_the_rule_allows_a_verdict_nothing_is_recommend
     assert recommend(arms, [RULE], [], mixed, "auc", 1)["accuracy"]["arm"] == "size-rule"
 
 
-def test_of_tied_arms_the_cheapest_is_named_and_the_others_stand_beside_it() -> None:
+def test_of_undecided_arms_the_best_estimate_is_named_for_accuracy_and_the_cheapest_for_balance() -> None:
+    """Undecided is not equal: what the data leave open, the smaller network has not won."""
     arms = [
         _entry("big", 0.95, parameters=900),
         _entry("small", 0.94, parameters=10),
@@ -67,9 +68,34 @@ def test_of_tied_arms_the_cheapest_is_named_and_the_others_stand_beside_it() -> 
         _pair("small", "bad", "a_better"),
     ]
     advice = recommend(arms, [RULE], pairs, against, "auc", 1)
-    assert advice["accuracy"]["arm"] == "small"
-    assert advice["accuracy"]["tied_with"] == ["big"]
+    assert advice["accuracy"]["arm"] == "big"
+    assert advice["accuracy"]["tied_with"] == ["small"]
     assert advice["accuracy"]["beats_baseline"] is True
+    assert sentence(advice["accuracy"]["reason"]).endswith("nor that they are equivalent; big has the best estimate.")
+    assert advice["balanced"]["arm"] == "small"
+    assert advice["balanced"]["tied_with"] == ["big"]
+
+
+def test_of_equivalent_arms_the_smallest_is_named_for_accuracy() -> None:
+    arms = [_entry("big", 0.95, parameters=900), _entry("small", 0.94, parameters=10), _entry("open", 0.93)]
+    against = [_pair(name, "size-rule", "a_better") for name in ("big", "small", "open")]
+    pairs = [
+        _pair("small", "big", "equivalent"),
+        _pair("big", "open", "not_enough_data"),
+        _pair("small", "open", "not_enough_data"),
+    ]
+    advice = recommend(arms, [RULE], pairs, against, "auc", 1)["accuracy"]
+    assert (advice["arm"], advice["tied_with"]) == ("small", ["big", "open"])
+    reason = sentence(advice["reason"])
+    assert "do not show which of big and open is better" in reason
+    assert reason.endswith(
+        "small is equivalent within the margin to big, which has the best estimate; of these it has the fewest parameters."
+    )
+    two = recommend(arms[:2], [RULE], pairs[:1], against[:2], "auc", 1)["accuracy"]
+    assert two["arm"] == "small"
+    assert sentence(two["reason"]) == (
+        "big and small are equivalent within the margin; of these it has the fewest parameters."
+    )
 
 
 def test_speed_names_the_fastest_and_its_price() -> None:

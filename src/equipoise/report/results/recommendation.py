@@ -1,4 +1,4 @@
-"""Recommend an arm by fixed rules: of arms that the data do not distinguish, the cheapest.
+"""Recommend an arm by fixed rules; undecided is not equal: only equivalence lets the smaller network win on accuracy.
 
 0. An arm or a baseline that could not be judged (a missing or unusable prediction) stays in the field: nothing was
    shown about it, so nothing is recommended over it.
@@ -7,7 +7,8 @@
    removes the candidates that are slower. Arms that are no candidates are named with their reason.
 2. Candidates tied with the best estimate are those not shown worse than it.
    Where a comparison of the best with another of them allows no verdict, none is named for accuracy and balance.
-3. accuracy: the tied arm with the fewest parameters. speed: the candidate with the lowest latency, whatever it loses.
+3. accuracy: the arm with the best estimate, or, of it and the arms that were shown to be equivalent to it, the one with
+   the fewest parameters. speed: the candidate with the lowest latency, whatever it loses.
    memory: the candidate with the lowest peak memory, likewise. balanced: the tied arm with the smallest product of
    latency, memory and parameters. Latency and memory are measured, so these may change from one machine or day to
    another; accuracy does not. For speed, memory and balance no arm is named whose optimizer took more gradients for an
@@ -128,7 +129,7 @@ class _Field:
 def _for_need(need: str, field: _Field) -> dict[str, Any]:
     candidates, comparisons, endpoint, sign = field.candidates, field.comparisons, field.endpoint, field.sign
     beats, left_out = None if field.baseline is None else True, field.left_out
-    best = max(candidates, key=lambda arm: sign * (estimate_of(arm, endpoint) or 0.0))
+    best = max(candidates, key=lambda arm: (sign * (estimate_of(arm, endpoint) or 0.0), -parameters_of(arm)))
     lost = {loser_of(pair) for pair in comparisons if winner_of(pair) == best["name"]}
     tied = [arm for arm in candidates if arm["name"] not in lost]
     price, why, whatever = _PRICES[need]
@@ -136,7 +137,7 @@ def _for_need(need: str, field: _Field) -> dict[str, Any]:
     if open_pair is not None and not whatever:
         reason = Reason("pair_unjudged", a=open_pair["a"], b=open_pair["b"], why=open_pair.get("reason") or None)
         return _advice(None, [str(one["name"]) for one in tied], beats, reason, left_out)
-    group = candidates if whatever else tied
+    group = candidates if whatever else _equal_to(best, tied, comparisons) if need == QUALITY else tied
     arm = _cheapest(group, price)
     rival = rival_of(arm, left_out, comparisons, endpoint, sign, price, whatever)
     if rival is not None:
@@ -150,8 +151,23 @@ def _for_need(need: str, field: _Field) -> dict[str, Any]:
         reason = Reason("more_evaluations", a=str(arm["name"]), b=str(cheaper["name"]), **counts)
         return _advice(None, [str(one["name"]) for one in tied], beats, reason, left_out)
     even = tuple(str(one["name"]) for one in group if one is not arm and price(one) == price(arm) < inf)
-    reason = _reason(arm, group, why, whatever, lost, field, even)
+    if need == QUALITY and len(group) < len(tied):
+        reason = _best_of_undecided(best, group, tied, even)
+    else:
+        reason = _reason(arm, group, why, whatever, lost, field, even)
     return _advice(str(arm["name"]), _others(tied, arm), beats, reason, left_out)
+
+
+def _equal_to(best: Entry, tied: Sequence[Entry], comparisons: Sequence[Entry]) -> list[Entry]:
+    """Return the arm with the best estimate and the tied ones that were shown to be equivalent to it."""
+    return [one for one in tied if one is best or all_equivalent([str(best["name"]), str(one["name"])], comparisons)]
+
+
+def _best_of_undecided(best: Entry, group: Sequence[Entry], tied: Sequence[Entry], even: tuple[str, ...]) -> Reason:
+    """Return why an arm of the group is named, where the best one's comparisons with other tied arms decide nothing."""
+    equal = tuple(str(one["name"]) for one in group if one is not best)
+    undecided = tuple(str(one["name"]) for one in tied if one not in group)
+    return Reason("best_of_undecided", best=str(best["name"]), undecided=undecided, equal=equal, even=even)
 
 
 def best_baseline(baselines: Sequence[Entry], endpoint: str, sign: int) -> Entry | None:

@@ -334,6 +334,23 @@ def cheapest_of_tied(arms: Sequence[str], price: str, equal: bool = False, even:
     return f"{_tied(arms, equal)}; of these it has {_PRICES[price]}{_shared(even)}."
 
 
+def best_of_undecided(best: str, undecided: Sequence[str], equal: Sequence[str] = (), even: Sequence[str] = ()) -> str:
+    """Describe the arm named for accuracy where comparisons of the best estimate decide nothing.
+
+    equal: arms that were shown to be equivalent to the best one; even: others of these as cheap as the named one.
+    """
+    among = f"The data do not show which of {listed([best, *undecided])} is better, nor that they are equivalent"
+    if len(undecided) > 1:
+        among = f"The data show neither that {best} is better than {listed(list(undecided))}, nor that it is equivalent"
+    if not equal:
+        return f"{among}; {best} has the best estimate."
+    are = "is" if len(equal) == 1 else "are"
+    return (
+        f"{among}. {listed(list(equal))} {are} equivalent within the margin to {best}, which has the best estimate; of "
+        f"these it has {_PRICES['parameters']}{_shared(even)}."
+    )
+
+
 def _shared(even: Sequence[str]) -> str:
     """Say of arms that cost as much, such as those of one network, that nothing but the name chose between them."""
     return (
@@ -373,5 +390,5 @@ WRITERS = (
     not_leaks, guessed_patients, no_patients_stated, no_result, arm_unjudged,
     pair_unjudged, baseline_unjudged, baseline_unbeaten, all_too_slow, only_candidate, alone_at_the_top,
     left_out_slow, left_out_unbeaten, rival_left_out,
-    cheapest_of_all, cheapest_of_tied, tied_of_unknown_cost, one_arm, unknown_cost,
+    cheapest_of_all, cheapest_of_tied, best_of_undecided, tied_of_unknown_cost, one_arm, unknown_cost,
 )  # fmt: skip
