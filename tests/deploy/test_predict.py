@@ -165,6 +165,18 @@ def test_failures_are_rows_and_the_same_command_resumes(tmp_path):
 
 
 @pytest.mark.long
+def test_the_table_says_in_which_folder_an_answer_lies(tmp_path):
+    values, _ = volume(0)
+    files = [save(tmp_path / f"{name}.nii.gz", values, affine((0, 1, 2), (1, 1, 1))) for name in ("plain", "MRN 7 ä")]
+    (tmp_path / "broken.nii.gz").write_bytes(b"none")
+    predict(make_bundle(tmp_path / "bundle", sides=(6, 6, 6)), [*files, tmp_path / "broken.nii.gz"], tmp_path / "out")
+    folders = {case: row["folder"] for case, row in rows(tmp_path / "out").items()}
+    assert folders.pop("broken") == ""
+    assert folders["plain"] == "plain"
+    for case, folder in folders.items():
+        assert (tmp_path / "out" / folder / "mask.nii.gz").is_file(), case
+
+
 def test_no_name_of_a_file_is_a_formula_in_the_table(tmp_path):
     images = tmp_path / "images"
     images.mkdir()

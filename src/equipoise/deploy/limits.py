@@ -59,7 +59,7 @@ def _spacing(limit: Mapping[str, Any], image: Image, axes: str) -> list[str]:
 def _sides(limit: Mapping[str, Any], image: Image, axes: str) -> list[str]:
     rows = zip(axes, image.array.shape[1:], limit["low"], limit["high"], strict=True)
     return [
-        f"{value} voxels along {axis}, in training {low} to {high}"
+        f"{value} {'voxels' if len(axes) == 3 else 'pixels'} along {axis}, in training {low} to {high}"
         for axis, value, low, high in rows
         if not low * (1 - SIDE_ROOM) <= value <= high * (1 + SIDE_ROOM)
     ]

@@ -101,8 +101,9 @@ def _answered(
     resumed = 0
     try:
         for number, case in enumerate(cases, start=1):
-            row, was_there = _one(case, loaded, out / file_stem(case.id), settings)
-            rows.append(row)
+            folder = file_stem(case.id)
+            row, was_there = _one(case, loaded, out / folder, settings)
+            rows.append(row if row["status"] == FAILED else row | {"folder": folder})
             resumed += was_there
             watch("predicting images", number, len(cases))
     except KeyboardInterrupt as error:
@@ -232,7 +233,7 @@ def _columns(contract: Contract, formats: Sequence[str]) -> list[str]:
 
 def _table(rows: Sequence[dict[str, Any]], contract: Contract, formats: Sequence[str]) -> str:
     """Return predictions.csv."""
-    columns = [*_columns(contract, formats), "sides", "spacing_mm", "input_sha256", "bundle"]
+    columns = [*_columns(contract, formats), "folder", "sides", "spacing_mm", "input_sha256", "bundle"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writerow({name: cell(name) for name in columns})  # classes and regions are names of the trial's author

@@ -38,6 +38,17 @@ def test_fields_of_one_side_are_those_of_the_other(folder, keys):
     assert set(load(section, folder).patients) == {"p0000", "p0001", "p0002"}
 
 
+@pytest.mark.parametrize("name", ["patent", "Patient", "patients", "pateint"])
+def test_a_misspelt_patient_is_no_attribute_of_the_users(folder, name):
+    with pytest.raises(ProtocolError, match=r"did you mean \{patient\}"):
+        _of_data(folder, {"images": IMAGES.replace("patient", name)})
+
+
+@pytest.mark.parametrize("name", ["slice", "subject", "pat", "id", "case"])
+def test_other_names_are_the_users_own(folder, name):
+    assert _of_data(folder, {"images": IMAGES.replace("patient", "x").replace("case", name)}).patients == "guessed"
+
+
 def test_without_fields_of_patients_they_are_guessed(folder):
     known = _of_data(folder, {"images": "images/{case}.png"})
     assert (known.settings["mask"], known.patients) == ("masks/{case}.png", "guessed")

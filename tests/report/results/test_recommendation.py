@@ -88,9 +88,8 @@ def test_of_equivalent_arms_the_smallest_is_named_for_accuracy() -> None:
     assert (advice["arm"], advice["tied_with"]) == ("small", ["big", "open"])
     reason = sentence(advice["reason"])
     assert "do not show which of big and open is better" in reason
-    assert reason.endswith(
-        "small is equivalent within the margin to big, which has the best estimate; of these it has the fewest parameters."
-    )
+    assert "small is equivalent within the margin to big, which has the best estimate" in reason
+    assert reason.endswith("of these it has the fewest parameters.")
     two = recommend(arms[:2], [RULE], pairs[:1], against[:2], "auc", 1)["accuracy"]
     assert two["arm"] == "small"
     assert sentence(two["reason"]) == (

@@ -3,6 +3,7 @@
 A field stands for anything but a slash, the same wherever its name recurs; a star stands for anything but a slash.
 """
 
+import difflib
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -10,6 +11,8 @@ from functools import cached_property
 from equipoise.errors import ProtocolError
 
 _FIELD = re.compile(r"\{(\w+)\}")
+MEANT = ("patient", "structure", "part")
+"""Fields with a meaning of their own; any other name is the user's."""
 
 
 class Template:
@@ -23,6 +26,15 @@ class Template:
             raise ProtocolError(
                 f'{key} is {text!r}; write a path below cohort.path with fields, such as "{{patient}}/image.nii.gz"'
             )
+        for name in self.fields:
+            # Any other name would be taken for an attribute, and the patients be guessed without a word.
+            # "part" is too short for a ratio: "pat" is near it.
+            close = difflib.get_close_matches(name.casefold(), MEANT, n=1, cutoff=0.8 if len(name) > 5 else 0.88)
+            if close and name not in MEANT:
+                raise ProtocolError(
+                    f"{key} is {text!r}; did you mean {{{close[0]}}}? If {{{name}}} is no {close[0]}, give it another "
+                    "name"
+                )
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:

@@ -52,6 +52,7 @@ from equipoise.report.text.words import (
     listed,
     number,
     p_value,
+    percentage,
     plural,
     sampled,
     seconds,
@@ -76,7 +77,9 @@ def environment_of_pages() -> jinja2.Environment:
     )  # fmt: skip
     # Names of cases, classes and arms come from foreign files, hence autoescape; a misspelt name in a template is an
     # error (StrictUndefined) and not an empty cell.
-    environment.filters |= {"number": number, "p_value": p_value, "seconds": seconds, "zip": zip}
+    environment.filters |= {
+        "number": number, "p_value": p_value, "percentage": percentage, "seconds": seconds, "zip": zip,
+    }  # fmt: skip
     return environment
 
 

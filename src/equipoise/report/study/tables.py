@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from equipoise.report.text.words import endpoint_name, interval, number, p_value
+from equipoise.report.text.words import endpoint_name, interval, number, p_value, percentage
 from equipoise.sinks import escaped
 
 Study = Mapping[str, Any]
@@ -56,7 +56,7 @@ def _ranks(results: Study, kind: str) -> Table:
             row["optimizer"],
             *(_rank_cell(by_name[name][row["optimizer"]]) for name in rankings),
             "–" if row["behind"] == 0 else interval(row["behind_low"], row["behind_high"], 1),
-            f"{100 * row['first']:.0f} %",
+            f"{percentage(row['first'])} %",
         )
         for row in order
     ]
