@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import equipoise
+from equipoise import lookup
 from equipoise.errors import LedgerError, PredictionError, ProtocolError
 from equipoise.evaluation.predictions import read_parquet
 from equipoise.report import summarise
@@ -161,10 +163,12 @@ def test_the_record_keeps_the_source_and_the_report_is_made_again_from_predictio
 
 
 @pytest.mark.trial
-def test_another_source_is_refused(classified):
+def test_another_source_is_refused(classified, monkeypatch):
     folder, _ = classified
     source = folder / "own_of_scores.py"
     source.write_text(METRICS + "\n# changed\n")
+    for loaded in (sys.modules, lookup._IMPORTED):  # as in a new process
+        monkeypatch.delitem(loaded, "own_of_scores", raising=False)
     try:
         with pytest.raises(PredictionError, match="its source has changed"):
             summarise(folder / "run")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import equipoise
-from equipoise.errors import LedgerError, PredictionError, ProtocolError
+from equipoise import lookup
+from equipoise.errors import EquipoiseError, LedgerError, PredictionError, ProtocolError
 from equipoise.evaluation.predictions import read_parquet
 from equipoise.protocol import Protocol
 from equipoise.report import summarise
@@ -108,7 +109,7 @@ def test_small_and_large_numbers_are_in_every_part(trial):
         assert max(values) > 1.15
 
 
-def test_the_source_of_the_task_is_part_of_the_record(trial, tmp_path):
+def test_the_source_of_the_task_is_part_of_the_record(trial, tmp_path, monkeypatch):
     folder, run, results = trial
     lock = json.loads((run / "lock.json").read_text())
     assert lock["code"]["toy_regression:REGRESSION"] == hashlib.sha256(TASK.read_bytes()).hexdigest()
@@ -116,6 +117,10 @@ def test_the_source_of_the_task_is_part_of_the_record(trial, tmp_path):
     file = folder / "toy_regression.py"
     try:
         file.write_text(TASK.read_text() + "\n# another number\n")
+        with pytest.raises(EquipoiseError, match=r"was changed after this process had loaded it"):
+            equipoise.run(folder / "protocol.toml", run)
+        for loaded in (sys.modules, lookup._IMPORTED):  # as in a new process
+            monkeypatch.delitem(loaded, "toy_regression")
         with pytest.raises(LedgerError, match=r"toy_regression\.py .*has changed since .* was locked"):
             equipoise.run(folder / "protocol.toml", run)
         with pytest.raises(PredictionError, match="is not the one that was locked"):
