@@ -129,3 +129,16 @@ def test_runs_in_different_environments_are_a_warning(tmp_path):
     (warning,) = [one for one in summarise(run)["warnings"] if "trained in the same environment" in one]
     assert "torch: " in warning
     assert ", 9.9" in warning
+
+
+def test_an_end_before_a_restart_binds_no_file_of_the_new_training(begun):
+    """A kill between the end of a restarted job and its event: the files are new, and the old end does not stand."""
+    ledger, (job, *_) = begun
+    job.done_file.unlink()
+    module.begin([job], ledger)
+    (job.folder / "history.csv").write_text("epoch,train_loss\n1,0.4\n")
+    job.write_end()
+    assert ends(ledger.events) == {}
+    module.refuse_changed(job, ends(ledger.events).get(job.name))
+    ledger.append(FINISHED, job=job.name, reason=None, files=end_of_job(job.folder))
+    assert list(ends(ledger.events)) == [job.name]

@@ -45,8 +45,16 @@ def planned_draws(lock: Mapping[str, Any]) -> list[str]:
 
 
 def ends(events: Sequence[Event]) -> dict[str, Event]:
-    """Return the last recorded end of every job by the job's name."""
-    return {event.data["job"]: event for event in events if event.kind in (FINISHED, FAILED) and _names_job(event)}
+    """Return the recorded end of every job by the job's name; none of a job that was begun again since."""
+    standing: dict[str, Event] = {}
+    for event in events:
+        if event.kind in (FINISHED, FAILED) and _names_job(event):
+            standing[event.data["job"]] = event
+        elif event.kind == RESTARTED:
+            jobs = event.data.get("jobs")
+            for name in jobs if isinstance(jobs, list) else ():
+                standing.pop(str(name), None)
+    return standing
 
 
 def _names_job(event: Event) -> bool:

@@ -21,10 +21,11 @@ from equipoise.runfolder.paths import (
     WEIGHTS,
 )
 
-RECORD = 3
+RECORD = 4
 """Version of what the ledger records; version 1 (equipoise 0.1) held hashes of the lock and of predictions alone."""
-RECORD_OF_FILES, RECORD_OF_MAPS = 2, 3
-"""Versions from which on it holds the hash of every file that a verdict rests on, and those of attribution maps."""
+RECORD_OF_FILES, RECORD_OF_MAPS, RECORD_OF_BINDING = 2, 3, 4
+"""Versions from which on it holds the hash of every file that a verdict rests on, and those of attribution maps; from
+the last on checkpoints and done.json name the run that they belong to."""
 WEIGHTS_FILE = f"{CHECKPOINT}/{WEIGHTS}"
 _OF_THE_END = (DONE, HISTORY, RATES, WEIGHTS_FILE)
 MAPS = (ATTRIBUTIONS, ATTRIBUTION_MAPS)

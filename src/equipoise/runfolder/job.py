@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 
 from equipoise.atomic_write import json_bytes
 from equipoise.protocol import Arm, InferenceSection, TrainingSection
+from equipoise.runfolder.chronology import record_of
+from equipoise.runfolder.evidence import RECORD_OF_BINDING
+from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.paths import CHECKPOINT, DONE, HISTORY, JOBS, PREDICTIONS, WEIGHTS, draw_name, job_name
 from equipoise.runfolder.read import read_done, read_history
 from equipoise.runfolder.writer import Writer
 from equipoise.tasks import Task, task_named
 
+RUN = "run"
+"""The key of done.json with the run that the job belongs to; see `Job.run_hash`."""
 LATE_MODULES = "late_modules"
 """The key of done.json with the hashes of modules of the user's own that a job loaded and the lock does not name."""
 
@@ -100,6 +105,16 @@ class Job:
         """The run folder in which the job lies; None of a job without a trial."""
         return next((place.parent for place in self.folder.parents if place.name == JOBS), None)
 
+    def run_hash(self) -> str:
+        """Return the hash of the run's first event, which holds that of the plan: the job's files are bound to it.
+
+        Empty for a job without a trial, and in a run that an earlier version began, whose files name no run. Raises
+        LedgerError where the ledger cannot be read.
+        """
+        folder = self.run_folder
+        events = [] if folder is None else Ledger(folder).events
+        return events[0].hash if record_of(events) >= RECORD_OF_BINDING else ""
+
     @property
     def predictions_file(self) -> Path:
         """The predictions of validation and test cases, written after the test set is opened."""
@@ -135,6 +150,8 @@ class Job:
         done |= {} if self.draw is None else {"draw": self.draw}
         done |= {"epochs": self.training.epochs, "threads": self.training.threads}
         done |= {"precision": self.training.precision, "compile": self.training.compile} | outcome
+        run = self.run_hash()
+        done |= {RUN: run} if run else {}
         content, writer = json_bytes(done), writer or Writer.begin(self.folder)
         writer.write(self.done_file, lambda file: file.write_bytes(content))
         writer.end()

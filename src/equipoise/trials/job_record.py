@@ -11,7 +11,7 @@ from equipoise.errors import LedgerError
 from equipoise.progress import remark
 from equipoise.runfolder.chronology import ends
 from equipoise.runfolder.evidence import sha256_of
-from equipoise.runfolder.job import Job
+from equipoise.runfolder.job import RUN, Job
 from equipoise.runfolder.ledger import FINISHED, RESTARTED, STARTED, Event, Ledger
 from equipoise.runfolder.paths import CHECKPOINT
 
@@ -42,8 +42,16 @@ def _of_these_members(job: Job, done: Mapping[str, Any]) -> bool:
 def refuse_changed(job: Job, end: Event | None) -> None:
     """Raise LedgerError where a job's readable files are others than those that the ledger recorded at its end.
 
-    Files that are missing or damaged are no reason: the job is trained again, and the ledger says so.
+    Before its end is recorded: where they are those of another run. Files that are missing or damaged are no reason:
+    the job is trained again, and the ledger says so.
     """
+    if end is None and has_ended(job):
+        run = job.run_hash()
+        if run and (job.done() or {}).get(RUN) != run:
+            raise LedgerError(
+                f"{job.done_file} is of another run than that of this ledger; remove {job.folder}, and the same "
+                "command trains the job"
+            )
     files = {} if end is None else end.data.get("files") or {}
     if not files or not has_ended(job):
         return

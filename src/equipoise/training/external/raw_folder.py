@@ -62,8 +62,16 @@ def stamp_of(job: Job, parts: Mapping[str, Samples]) -> str:
         for index in range(len(samples)):
             for array in (samples.images[index], samples.targets[index]):
                 digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(json.dumps([job.arm.model.model_dump(mode="json"), job.classes, job.name], sort_keys=True).encode())
+    digest.update(
+        json.dumps([job.arm.model.model_dump(mode="json"), job.classes, job.name, *_run(job)], sort_keys=True).encode()
+    )
     return digest.hexdigest()
+
+
+def _run(job: Job) -> list[str]:
+    """Return the run: a folder of another one holds checkpoints that this plan did not train."""
+    run = job.run_hash()
+    return [run] if run else []
 
 
 def _stamped(folder: Path) -> str | None:

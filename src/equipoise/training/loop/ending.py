@@ -36,7 +36,8 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
     run: trains; returns costs and the chosen epoch, with `warnings`. A failure of the arm (divergence, an exception of
     its model) is returned and written like any other end. OSError and MemoryError are raised, because a full disk or
     memory is not a property of the arm, and Superseded where another process has begun to train the job: this one then
-    writes nothing more. LedgerError where the user's own code is not the locked one, before and after.
+    writes nothing more. LedgerError where the user's own code is not the locked one, before and after, or where a
+    checkpoint belongs to another run.
     """
     done = job.done()
     if done is not None:
@@ -52,7 +53,7 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
             end = run(ranks, writer)
         texts = warnings_in_writing([one for one in caught if one.category is UserWarning], job)
         end["warnings"] = sorted({*texts, *end["warnings"]})
-    except Superseded:
+    except (Superseded, LedgerError):
         raise
     except (DivergedError, BatchDependenceError) as error:
         end = {"status": "failed", "reason": in_writing(error, job, plain=True)}

@@ -36,6 +36,7 @@ from equipoise.training.learner.weight_average import EpochAverage, WeightAverag
 from equipoise.training.loop import checkpoint
 from equipoise.training.loop.arm import build_model, build_optimizer, parameter_count
 from equipoise.training.loop.batch_independence import refuse_dependence
+from equipoise.training.loop.bound_checkpoint import of_job, refuse_foreign
 from equipoise.training.loop.cost import PeakMemory, latency_ms
 from equipoise.training.loop.determinism import device, environment, generator, seeded
 from equipoise.training.loop.diagnostics import Observation
@@ -85,7 +86,7 @@ class _Training:
         self.augmentation = Augmentation.from_settings(job.augmentation, job.spatial_dims)
         self.feed = Feed.of(job.training, job.spatial_dims)
         self.learner = build_learner(job, self.device, self.samples, ranks)
-        self.progress = Progress()
+        self.progress, self.run_hash = Progress(), job.run_hash()
         smallest = self.feed.smallest(len(self.samples))
         if smallest < ranks.count:
             raise ProtocolError(
@@ -236,6 +237,7 @@ class _Training:
         if self.writer is None:
             return
         state = {
+            "of": of_job(self.job, self.run_hash),
             "progress": vars(self.progress),
             "model": dict(self.learner.model.state_dict()),
             "optimizer": self.learner.optimizer.state_dict(),
@@ -271,6 +273,7 @@ class _Training:
         if state is None:
             self._note(damaged)
             return
+        refuse_foreign(self.job, state, self.run_hash)
         self.progress = Progress(**state["progress"])
         self._note(damaged)
         self.learner.model.load_state_dict(state["model"])
