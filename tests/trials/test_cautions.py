@@ -10,7 +10,14 @@ from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.protocol import Protocol
 from equipoise.testing.phantoms.cases import phantom
-from equipoise.trials.cautions import cautions, doubtful_patients, equal_patients, prevailing_patient, rare_classes
+from equipoise.trials.cautions import (
+    cautions,
+    doubtful_patients,
+    equal_arms,
+    equal_patients,
+    prevailing_patient,
+    rare_classes,
+)
 from equipoise.trials.plan import plan
 
 
@@ -89,3 +96,15 @@ def test_sides_of_some_patients_are_told(patients, ending):
     (sentence,) = doubtful_patients(plan(Protocol.parse(protocol), cohort, "unused"))
     assert sentence.startswith("3 pairs of names differ only in _L and _R,")
     assert sentence.endswith(ending)
+
+
+def test_arms_that_are_equal_but_for_their_names_are_told_and_not_refused():
+    """As two arms of one network whose start an environment variable decides."""
+    arm = '[[arms]]\nname = "%s"\nmodel = "unet"\noptimizer = {name = "adam", lr = %s}\n'
+    text = '[cohort]\nsource = "phantom"\n' + arm % ("plain", "1") + arm % ("mine", "1.0") + arm % ("other", "0.1")
+    protocol = Protocol.parse(text)
+    (sentence,) = equal_arms(protocol.arms)
+    assert sentence.startswith("The arms plain and mine are equal in all but their names: a difference between them is")
+    assert equal_arms(protocol.arms[1:]) == []
+    cohort = phantom(cases=60, size=12)
+    assert sentence in cautions(plan(protocol, cohort, "run", CaseCards(cohort)))

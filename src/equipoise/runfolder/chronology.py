@@ -12,6 +12,7 @@ from equipoise.runfolder.ledger import (
     JOB_PREDICTED,
     KINDS,
     LOCKED,
+    OTHERWISE,
     PREDICTED,
     RESTARTED,
     STARTED,
@@ -55,6 +56,12 @@ def ends(events: Sequence[Event]) -> dict[str, Event]:
             for name in jobs if isinstance(jobs, list) else ():
                 standing.pop(str(name), None)
     return standing
+
+
+def trained_otherwise(events: Sequence[Event]) -> list[str]:
+    """Return the jobs that are recorded to have been trained again with other results, by name."""
+    others = (one.data for one in events if one.kind in (FINISHED, FAILED) and one.data.get(OTHERWISE))
+    return sorted({str(data.get("job")) for data in others})
 
 
 def _names_job(event: Event) -> bool:

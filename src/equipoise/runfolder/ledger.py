@@ -29,6 +29,10 @@ LOOKED = "looked"
 EXPLAINED = "explained"
 CHANGED = "changed_jobs"
 """The key of the event "predicted" with the jobs that gave other predictions before, in an interrupted opening."""
+VALIDATED = "history"
+"""The key of the events "finished" and "failed" with the digest of all validated epochs of the job."""
+OTHERWISE = "otherwise"
+"""The key of these events with what the job gave otherwise when it was trained before."""
 KINDS = (
     LOCKED, STARTED, RESTARTED, FINISHED, FAILED, SETTLED, TUNED, TEST_OPENED, JOB_PREDICTED, REMOVED, PREDICTED,
     LOOKED, EXPLAINED,

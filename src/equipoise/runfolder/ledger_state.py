@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from equipoise.errors import LedgerError
 from equipoise.runfolder.chosen_seeds import caution_of_seeds
-from equipoise.runfolder.chronology import record_of
+from equipoise.runfolder.chronology import record_of, trained_otherwise
 from equipoise.runfolder.earlier_openings import cautions_of_openings, prior_openings
 from equipoise.runfolder.evidence import sha256_of
 from equipoise.runfolder.ledger import CHANGED, PREDICTED, SETTLED, TEST_OPENED, Ledger
@@ -31,7 +31,8 @@ class LedgerState:
     event, and the number of events. record: the version of what the ledger records. prior_openings: earlier openings
     of the same test cases by other plans, as the ledger recorded them. cautions: further reasons why the results are
     exploratory. unrecorded: files of attribution maps whose hash an older ledger does not hold. registry: why openings
-    could not be recorded or looked up on the machine of the trial; empty where they could.
+    could not be recorded or looked up on the machine of the trial; empty where they could. retrained: jobs that were
+    trained more than once and gave other results.
     """
 
     test_openings: int
@@ -49,6 +50,7 @@ class LedgerState:
     cautions: tuple[str, ...] = ()
     unrecorded: tuple[str, ...] = ()
     registry: str = ""
+    retrained: tuple[str, ...] = ()
 
     @property
     def refused(self) -> dict[str, str]:
@@ -121,6 +123,7 @@ def state_of(
         None if measured is None else measured.data, tuple(dict.fromkeys(problems)), ledger.head, len(ledger.events),
         record_of(ledger.events), prior_openings(lock, ledger), cautions=cautions(lock, ledger),
         unrecorded=unrecorded_maps(path, ledger.events), registry=_trouble(lock, ledger),
+        retrained=tuple(trained_otherwise(ledger.events)),
     )  # fmt: skip
 
 
@@ -133,7 +136,7 @@ def _trouble(lock: Mapping[str, Any], ledger: Ledger) -> str:
 def cautions(lock: Mapping[str, Any], ledger: Ledger) -> tuple[str, ...]:
     """Return why the results are exploratory although the record holds, for the first line of the page."""
     openings = cautions_of_openings(lock, prior_openings(lock, ledger))
-    reasons = [*openings, *caution_of_seeds(lock), *_of_changed(ledger)]
+    reasons = [*openings, *caution_of_seeds(lock), *_of_retrained(ledger), *_of_changed(ledger)]
     leaks = [leak for leak in lock.get("leaks") or () if isinstance(leak, Mapping) and leak.get("kind") in _CERTAIN]
     if leaks:
         pairs = "one pair" if len(leaks) == 1 else f"{len(leaks)} pairs"
@@ -148,14 +151,26 @@ def cautions(lock: Mapping[str, Any], ledger: Ledger) -> tuple[str, ...]:
     return tuple(reasons)
 
 
+def _of_retrained(ledger: Ledger) -> list[str]:
+    """Name the jobs that were trained again, or by another run of the plan, and gave other results."""
+    names = trained_otherwise(ledger.events)
+    if not names:
+        return []
+    again = f"jobs that were trained more than once gave other results than before ({_first(names)})"
+    return [f"{again}, and validation results may have chosen between them"]
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
 def _of_changed(ledger: Ledger) -> list[str]:
     """Name the jobs that answered otherwise when they were predicted again, as after an interrupted opening."""
     lists = [event.data.get(CHANGED) for event in ledger.events if event.kind == PREDICTED]
     names = sorted({str(name) for names in lists if isinstance(names, list) for name in names})
     if not names:
         return []
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return [f"jobs that were predicted again gave other predictions than before: {', '.join(names[:_NAMED])}{more}"]
+    return [f"jobs that were predicted again gave other predictions than before: {_first(names)}"]
 
 
 _NAMED = 3

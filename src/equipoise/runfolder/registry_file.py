@@ -24,6 +24,7 @@ def trouble() -> str:
 
 def append(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append one line for each row; raises OSError where the cache cannot be written."""
+    (cache_folder() / name).parent.mkdir(parents=True, exist_ok=True)
     with locked(cache_folder(), LOCK) as folder, (folder / name).open("ab+") as file:
         # What a killed writer left must not swallow this line.
         file.seek(max(0, file.seek(0, os.SEEK_END) - 1))

@@ -104,6 +104,12 @@ def trainings_on(opened: OpenedCases, plan: str, run: str = "") -> list[tuple[Tr
     return list(shared.values())
 
 
+def runs_of_the_plan(run: str) -> list[str]:
+    """Return the other runs of this machine of a run's very plan; all by the hashes of their first events."""
+    plans = {one.key.partition("/")[0]: one.plan for one in _trainings(registry_rows())}
+    return [other for other, plan in plans.items() if other != run and plan == plans.get(run)]
+
+
 def _trainings(rows: Iterable[Mapping[str, Any]]) -> Iterator[Training]:
     for row in rows:
         if row["kind"] == "training":

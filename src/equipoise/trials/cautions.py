@@ -1,5 +1,6 @@
 """What a user should know before training, and what forbids nothing: rare classes, patients who prevail, copies."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,8 @@ from equipoise.cohorts.splits.copies import copies
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.cohorts.splits.person_stems import some_sides
 from equipoise.cohorts.splits.shared_channels import names_of_common
-from equipoise.report.text.configuration import empty_masks, one_patient_prevails, rare_class
+from equipoise.protocol import Arm
+from equipoise.report.text.configuration import arms_alike, empty_masks, one_patient_prevails, rare_class
 from equipoise.report.text.doubtful_truths import channel_of_all, equal_pictures
 from equipoise.trials.mask_shares import mask_doubts
 from equipoise.trials.plan import Trial, confirms_patients, images_as_patients
@@ -35,7 +37,21 @@ def cautions(trial: Trial, leaks: Sequence[Leak] = (), *, named: bool = False) -
         *equal_patients(trial.cohort, trial.cards, leaks, trial.protocol.split.not_leaks, named=named),
         *(channel_of_all(*row, len(trial.cohort)) for row in names_of_common(trial.cohort, trial.cards.all())),
         *mask_doubts(trial.cohort, trial.cards.all(), named=named),
+        *equal_arms(trial.protocol.arms),
     ]
+
+
+def equal_arms(arms: Sequence[Arm]) -> list[str]:
+    """Return a sentence for arms that are equal in all but their names.
+
+    It refuses nothing: a trial of a treatment against itself shows what chance alone gives, and may be meant.
+    """
+    groups: dict[str, list[str]] = {}
+    for arm in arms:
+        if not arm.ensemble:
+            content = json.loads(arm.model_dump_json(exclude={"name"}), parse_int=float)  # 1 and 1.0 are one setting
+            groups.setdefault(json.dumps(content, sort_keys=True), []).append(arm.name)
+    return [arms_alike(names) for names in groups.values() if len(names) > 1]
 
 
 def doubtful_patients(trial: Trial, *, named: bool = False) -> list[str]:

@@ -1,7 +1,7 @@
 """What the ledger says of the jobs of a trial: which have ended, which were changed since, which begin again."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from equipoise.engines import local
@@ -10,10 +10,11 @@ from equipoise.engines.watching import Watching
 from equipoise.errors import LedgerError
 from equipoise.progress import remark
 from equipoise.runfolder.chronology import ends
-from equipoise.runfolder.evidence import sha256_of
+from equipoise.runfolder.evidence import end_of_job, sha256_of
 from equipoise.runfolder.job import RUN, Job
-from equipoise.runfolder.ledger import FINISHED, RESTARTED, STARTED, Event, Ledger
+from equipoise.runfolder.ledger import FAILED, FINISHED, OTHERWISE, RESTARTED, STARTED, VALIDATED, Event, Ledger
 from equipoise.runfolder.paths import CHECKPOINT
+from equipoise.runfolder.validated_epochs import history_digest, otherwise
 
 
 def has_ended(job: Job) -> bool:
@@ -79,6 +80,22 @@ def begin(waiting: Sequence[Job], ledger: Ledger) -> None:
     first = [job.name for job in waiting if job.name not in ended]
     if first:
         ledger.append(STARTED, jobs=first)
+
+
+def record_end(job: Job, done: Mapping[str, Any], ledger: Ledger, several: Collection[str]) -> None:
+    """Append the end of a job, with what it gave otherwise when it was trained before.
+
+    done: the content of done.json. several: as `validated_otherwise` returns it.
+    """
+    kind = FINISHED if done["status"] == "finished" else FAILED
+    end: dict[str, Any] = {"files": end_of_job(job.folder)}
+    validated = history_digest(job.folder)
+    end |= {} if validated is None else {VALIDATED: validated}
+    other = otherwise(job, ledger, kind, end, several)
+    if other:
+        remark(f"{job.name} was trained before, and has {' and '.join(other)} now, so this trial is exploratory")
+        end |= {OTHERWISE: other}
+    ledger.append(kind, job=job.name, reason=done["reason"], **end)
 
 
 def reason_of(job: Job, failure: local.Failure) -> str:

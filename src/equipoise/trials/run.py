@@ -24,12 +24,10 @@ from equipoise.report.results.gradient_evaluations import GRADIENT_EVALUATIONS, 
 from equipoise.report.results.interim_analysis import undecided
 from equipoise.report.text.reasons import sentence
 from equipoise.runfolder.chronology import ends
-from equipoise.runfolder.evidence import end_of_job, maps_of
+from equipoise.runfolder.evidence import maps_of
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import (
     EXPLAINED,
-    FAILED,
-    FINISHED,
     LOOKED,
     SETTLED,
     TUNED,
@@ -46,6 +44,7 @@ from equipoise.runfolder.paths import (
 )
 from equipoise.runfolder.place import contrast_of
 from equipoise.runfolder.read import read_lock
+from equipoise.runfolder.validated_epochs import validated_otherwise
 from equipoise.runfolder.verify import interrupted_maps
 from equipoise.training.data.samples import Samples, staged
 from equipoise.training.preparation.staging import samples_of, stage
@@ -55,7 +54,7 @@ from equipoise.trials.arm_faults import joined
 from equipoise.trials.cautions import cautions
 from equipoise.trials.claim import claimed, refuse_in_use
 from equipoise.trials.code_record import refuse_late_modules, with_locked_modules, with_own_modules
-from equipoise.trials.job_record import begin, has_ended, reason_of, refuse_changed, run_waiting
+from equipoise.trials.job_record import begin, has_ended, reason_of, record_end, refuse_changed, run_waiting
 from equipoise.trials.lock import lock, refuse_other_plan
 from equipoise.trials.names import leaks_named, pairs_named, text_named, with_names_for_outputs
 from equipoise.trials.plan import Trial, endpoint_of, first_samples, honest_leaks, plan, read
@@ -341,11 +340,12 @@ def _train(trial: Trial, jobs: list[Job], label: str, ledger: Ledger, workers: E
     stopped = stopped or run_waiting([job for job in waiting if job.members], workers, watching)
     # From the files of the jobs and not from the results of the calls: jobs that ended in an interrupted run count too.
     again = {job.name for job in waiting if job.name in ended}
-    for job in jobs:
+    due = [job for job in jobs if job.name not in ended or job.name in again]
+    several = validated_otherwise(ledger.events[0].hash) if due else set[str]()
+    for job in due:
         done = job.done()
-        if done is not None and (job.name not in ended or job.name in again):
-            kind = FINISHED if done["status"] == "finished" else FAILED
-            ledger.append(kind, job=job.name, reason=done["reason"], files=end_of_job(job.folder))
+        if done is not None:
+            record_end(job, done, ledger, several)
     watching.finish()
     refuse_late_modules([job for job in jobs if has_ended(job)])
     if stopped:

@@ -164,6 +164,7 @@ def _record(run: RunFolder) -> dict[str, Any]:
         },
         "prior_openings": run.ledger.prior_openings,
         **({PRIOR_SEEDS: prior_of(run.lock)} if prior_of(run.lock) else {}),
+        **({"retrained": list(run.ledger.retrained)} if run.ledger.retrained else {}),
         "exploratory": run.ledger.exploratory,
         **({"reuse": reuse_of(run.lock)} if reuse_of(run.lock) else {}),
         **({"left_out": run.lock["left_out"]} if run.lock.get("left_out") else {}),

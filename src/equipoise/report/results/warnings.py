@@ -70,6 +70,8 @@ def _of_record(run: RunFolder) -> list[Reason]:
     warnings += [Reason("stated_problem", text=text) for text in dict.fromkeys(texts[:_MOST])]
     if len(texts) > _MOST:
         warnings.append(Reason("more_contradictions", number=len(texts) - _MOST))
+    if run.ledger.retrained:
+        warnings.append(Reason("retrained_jobs", names=run.ledger.retrained))
     registry = [*_of_registry(run.lock, run.ledger.registry), *_of_seeds(run.lock)]
     return [*warnings, *_of_openings(run), *registry, *_of_weights(run.lock)]
 

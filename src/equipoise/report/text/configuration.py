@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from equipoise.configuration.budget import Fit
 from equipoise.configuration.design import Design
-from equipoise.report.text.words import plural
+from equipoise.report.text.words import listed, plural
 
 _SHOWN = 5
 """Cases that a sentence names."""
@@ -130,3 +130,15 @@ def _gains(now: Fit, then: Fit) -> list[str]:
 
 def _minutes(minutes: float) -> str:
     return plural(round(minutes), "minute") if minutes >= 1.5 else f"{60 * minutes:.0f} seconds"
+
+
+def arms_alike(names: Sequence[str]) -> str:
+    """Describe arms that are equal in all but their names.
+
+    >>> arms_alike(["a", "b"])[:75]
+    'The arms a and b are equal in all but their names: a difference between the'
+    """
+    return (
+        f"The arms {listed(list(names))} are equal in all but their names: a difference between them is one of chance "
+        "or of what the plan does not hold, as an environment variable, and a winner would be a false one."
+    )

@@ -4,12 +4,19 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from equipoise.report.text import budget_reasons, judgement_reasons, pair_reasons, plan_reasons, run_reasons
+from equipoise.report.text import (
+    budget_reasons,
+    earlier_reasons,
+    judgement_reasons,
+    pair_reasons,
+    plan_reasons,
+    run_reasons,
+)
 from equipoise.statistics.reasons import Reason
 
 WRITERS: Mapping[str, Callable[..., str]] = {
     writer.__name__: writer
-    for module in (budget_reasons, judgement_reasons, pair_reasons, plan_reasons, run_reasons)
+    for module in (budget_reasons, earlier_reasons, judgement_reasons, pair_reasons, plan_reasons, run_reasons)
     for writer in module.WRITERS
 }
 """Code → function that writes the sentence from the facts; it receives nested reasons as sentences."""

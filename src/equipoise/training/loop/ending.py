@@ -7,9 +7,10 @@ from typing import Any
 from equipoise.errors import LedgerError, Superseded
 from equipoise.own_modules import late_hashes, refuse_changed_modules
 from equipoise.runfolder.job import LATE_MODULES, Job
-from equipoise.runfolder.ledger import FAILED
+from equipoise.runfolder.ledger import FAILED, FINISHED
 from equipoise.runfolder.trained_seeds import register_validated
 from equipoise.runfolder.training_registry import register_weights
+from equipoise.runfolder.validated_epochs import EpochLog
 from equipoise.runfolder.writer import Writer
 from equipoise.training.learner.distributed import Ranks
 from equipoise.training.loop.batch_independence import BatchDependenceError
@@ -67,6 +68,8 @@ def ended(job: Job, run: Callable[[Ranks, Writer | None], dict[str, Any]]) -> di
     refuse_changed_code(job)
     late = {} if job.modules is None else late_hashes(job.modules, job.code)
     end |= {LATE_MODULES: late} if late else {}
+    if writer is not None and not job.members:
+        EpochLog(job, job.run_hash()).remember_end(str(end.get("status", FINISHED)))
     if writer is not None and end.get("status") != FAILED and job.weights_file.is_file():
         # Before done.json: whoever ends the trial now has weights that later trials recognise.
         register_weights(job)

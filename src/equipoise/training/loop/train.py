@@ -20,7 +20,7 @@ from equipoise.optimizers import after_validation, needs_batchnorm_recalibration
 from equipoise.runfolder.environments import environment_changes
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.paths import CHECKPOINT, HISTORY, RATES
-from equipoise.runfolder.trained_seeds import register_validated
+from equipoise.runfolder.validated_epochs import EpochLog
 from equipoise.runfolder.write import write_rows
 from equipoise.runfolder.writer import Writer
 from equipoise.training.augmentation import Augmentation
@@ -87,6 +87,7 @@ class _Training:
         self.feed = Feed.of(job.training, job.spatial_dims)
         self.learner = build_learner(job, self.device, self.samples, ranks)
         self.progress, self.run_hash = Progress(), job.run_hash()
+        self.epochs = EpochLog(job, self.run_hash)
         smallest = self.feed.smallest(len(self.samples))
         if smallest < ranks.count:
             raise ProtocolError(
@@ -181,8 +182,6 @@ class _Training:
         progress.epoch += 1
         # Saved after every epoch, before the next begins: a kill costs one epoch at most.
         self._save()
-        if progress.epoch == 1 and self.writer is not None:
-            register_validated(self.job)
 
     def _epoch(self) -> dict[str, float]:
         learner, progress = self.learner, self.progress
@@ -249,6 +248,8 @@ class _Training:
         self._write_history()
 
     def _write_history(self) -> None:
+        if self.writer is not None:
+            self.epochs.remember(self.progress.history)
         for name, rows in ((HISTORY, self.progress.history), (RATES, self.progress.rates)):
             if rows and self.writer is not None:
                 write_rows(self.job.folder / name, rows, self.writer.write)
