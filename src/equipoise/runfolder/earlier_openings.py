@@ -43,8 +43,15 @@ def cautions_of_openings(lock: Mapping[str, Any], rows: tuple[Opening, ...]) -> 
     counted = [row for row in rows if counts(row, lock)]
     unended = [row for row in counted if row.get("unended") is True]
     same = [row for row in counted if row.get("same_plan") is True and row not in unended]
-    others = [row for row in counted if row not in same and row not in unended]
-    return [*_of_unended(unended), *_of_the_same_plan(same), *_of_other_plans(others), *_of_the_study(_family(lock))]
+    validated = [row for row in counted if is_validation(row)]
+    others = [row for row in counted if row not in same and row not in unended and row not in validated]
+    of_others = [*_of_other_plans(others), *_of_validated(validated)]
+    return [*_of_unended(unended), *_of_the_same_plan(same), *of_others, *_of_the_study(_family(lock))]
+
+
+def is_validation(row: Opening) -> bool:
+    """Return whether a row is of a trial that validated on these test cases, and need not have opened any."""
+    return row.get("validated") is True
 
 
 def _of_unended(rows: list[Opening]) -> list[str]:
@@ -73,21 +80,37 @@ def remedy_of_openings(lock: Mapping[str, Any], rows: tuple[Opening, ...]) -> st
     if any(texts_in(row, "in_common") for row in counted):
         # As docs/decisions/0024 has it: a reason does not undo tuning on the test set.
         vain = "; split.reuse does not help where arms are related" if lock.get("reuse") else ""
-        return f"a verdict needs test cases that no trial has opened{vain}"
+        or_seen = " or validated on" if any(is_validation(row) for row in counted) else ""
+        return f"a verdict needs test cases that no trial has opened{or_seen}{vain}"
     return 'if these test cases may be opened again, state why before the run: split.reuse = "REASON"'
 
 
 def _of_other_plans(rows: list[Opening]) -> list[str]:
     if not rows:
         return []
-    times = "once" if len(rows) == 1 else f"{len(rows)} times"
+    times = _times(rows)
     most = max(rows, key=lambda row: number_in(row, "test_cases_shared"))
     shared, cases = number_in(most, "test_cases_shared"), number_in(most, "test_cases")
     if shared == 0:
         return [f"other test cases of its cohort had been opened {times} before by other plans for related arms"]
     part = f"{shared} of its {cases} test cases" if cases else f"{shared} of its test cases"
-    most_of = "" if len(rows) == 1 else "up to "
-    return [f"{most_of}{part} had been opened {times} before by other plans{_related(rows)}"]
+    return [f"{_most_of(rows)}{part} had been opened {times} before by other plans{_related(rows)}"]
+
+
+def _of_validated(rows: list[Opening]) -> list[str]:
+    if not rows:
+        return []
+    most = max(rows, key=lambda row: number_in(row, "test_cases_shared"))
+    part = f"{number_in(most, 'test_cases_shared')} of its {number_in(most, 'test_cases')} test cases"
+    return [f"{_most_of(rows)}{part} had been validated on {_times(rows)} before by other plans{_related(rows)}"]
+
+
+def _times(rows: list[Opening]) -> str:
+    return "once" if len(rows) == 1 else f"{len(rows)} times"
+
+
+def _most_of(rows: list[Opening]) -> str:
+    return "" if len(rows) == 1 else "up to "
 
 
 def _related(rows: list[Opening]) -> str:

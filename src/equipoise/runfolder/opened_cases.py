@@ -25,6 +25,7 @@ class OpenedCases:
     where they are not known, or too simple to tell one image from another. views: the same, however a file holds them
     (`pixel_identity`); earlier versions kept none. images: a hash of the pixels of the whole cohort, in any
     order; empty where not known. trained: of each fold, the cases that its jobs are trained and validated on.
+    validated: of each fold, those that its jobs are validated on.
     parts: of each, hashes of the files and channels of its image of which each alone is a part of it, as one modality
     is; earlier versions kept none.
     """
@@ -35,6 +36,7 @@ class OpenedCases:
     trained: tuple["OpenedCases", ...] = ()
     views: tuple[str, ...] = ()
     parts: tuple[tuple[str, ...], ...] = ()
+    validated: tuple["OpenedCases", ...] = ()
 
     def shared_with(self, files: Iterable[str], pixels: Iterable[str], parts: Iterable[str] = ()) -> int:
         """Return how many of these test cases are among others, by any of their files or by the pixels of any channel.
@@ -83,8 +85,10 @@ def opened_cases(
 
     digests = [] if cards is None else sorted(card.digest for card in cards)
     trained = tuple(of([*fold.train, *fold.validation]) for fold in folds) if with_training else ()
+    validated = tuple(of(fold.validation) for fold in folds) if with_training else ()
     images = _short(b"".join(digests)) if digests else ""
-    return replace(of(index for fold in folds for index in fold.test), images=images, trained=trained)
+    test = of(index for fold in folds for index in fold.test)
+    return replace(test, images=images, trained=trained, validated=validated)
 
 
 def _files(

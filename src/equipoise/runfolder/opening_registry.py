@@ -95,6 +95,13 @@ def prior_openings(
     return [*openings.values(), *_unended(rows, same, {event.hash for event in events})]
 
 
+def first_opening(same: Collection[str], place: Place, run: str) -> str | None:
+    """Return the time of the first opening of a plan, by its identities; None where it is the run's own, or none is."""
+    rows = (row for row in _rows() if row["plan"] in same and row["study"] == place.study)
+    first = next(rows, None)
+    return None if first is None or first["run"] == run else str(first["time"])
+
+
 def _unended(rows: list[Mapping[str, Any]], same: Collection[str], own: Collection[str]) -> list[dict[str, Any]]:
     """Return the openings of this very plan, outside of the own ledger, whose predictions were never recorded.
 

@@ -26,8 +26,8 @@ def in_common(before: Iterable[str], lock: Mapping[str, Any]) -> list[str]:
 
     before: arms of another trial, as `arms_of` gives them. Of code of one's own the name counts, and not its module.
     """
-    both = _parts(before) & _parts(arms_of(lock))
-    return [f"{kind} {name}" for kind, name in sorted(both)]
+    earlier, now = _parts(before), _parts(arms_of(lock))
+    return [f"{kind} {now[kind, name]}" for kind, name in sorted(earlier.keys() & now.keys())]
 
 
 def differences(row: Mapping[str, Any], lock: Mapping[str, Any], shared: int, cases: int) -> list[str]:
@@ -46,7 +46,7 @@ def differences(row: Mapping[str, Any], lock: Mapping[str, Any], shared: int, ca
             words.append(f"{name} ({before[key]} then)")
     arms = set(arms_of(lock))
     if arms != set(row["arms"]):
-        alike = _parts(row["arms"]) == _parts(arms)
+        alike = _parts(row["arms"]).keys() == _parts(arms).keys()
         words.append("settings of the arms" if alike else "the arms")
     if "seeds" in row and row["seeds"] != list(lock.get("seeds", ())):
         words.append("the seeds")
@@ -57,9 +57,9 @@ def differences(row: Mapping[str, Any], lock: Mapping[str, Any], shared: int, ca
     return words
 
 
-def _parts(arms: Iterable[str]) -> set[tuple[str, str]]:
-    """Return the kinds and names of what arms are made of."""
-    parts = set()
+def _parts(arms: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Return the kinds and names of what arms are made of, with the spelling of each."""
+    parts: dict[tuple[str, str], str] = {}
     for text in arms:
         try:
             arm = json.loads(text)
@@ -70,7 +70,9 @@ def _parts(arms: Iterable[str]) -> set[tuple[str, str]]:
             name = part.get("name") if isinstance(part, dict) else part
             # An ensemble is made of other arms of its trial, which are compared themselves.
             if isinstance(name, str) and name != "ensemble":
-                parts.add((kind, name.rpartition(":")[2].casefold()))
+                short = name.rpartition(":")[2].casefold()
+                # As the protocol matches built-in names: u-net is the network that is also written unet.
+                parts[kind, short if ":" in name else short.replace("-", "").replace("_", "")] = short
     return parts
 
 

@@ -8,6 +8,7 @@ none, whatever else it corrects. The rows stand in the registry of trainings (`t
 import hashlib
 import json
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from equipoise.errors import EquipoiseError
@@ -39,9 +40,12 @@ def register_validated(job: Job) -> None:
     """Append that a job's first epoch was validated, whose result anybody can read from then on."""
     folder = next((place.parent for place in job.folder.parents if place.name == JOBS), None)
     try:
-        events = () if folder is None or job.draw is not None else Ledger(folder).events
+        events = () if folder is None else Ledger(folder).events
         if events:  # a job without a trial, as tests and benchmarks have them, has none
-            append(FILE, [{"kind": "validated", "training": f"{events[0].hash}/{job.fold}", "seed": job.seed}])
+            time = datetime.now(UTC).isoformat(timespec="milliseconds")
+            # A draw of tuning has no seed that a plan could choose, but its cases were validated on.
+            of = {"kind": "validated", "seed": job.seed} if job.draw is None else {"kind": "validated cases"}
+            append(FILE, [{**of, "training": f"{events[0].hash}/{job.fold}", "time": time}])
     except (OSError, EquipoiseError) as error:
         remark(f"the training of {job.name} could not be recorded for later trials ({error})")
 

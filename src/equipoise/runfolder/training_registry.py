@@ -16,10 +16,15 @@ from equipoise.progress import remark
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.opened_cases import OpenedCases
+from equipoise.runfolder.place import Place
 from equipoise.runfolder.registry_file import append, are_texts, is_text, rows_of
 from equipoise.runfolder.weight_digests import digests_of
 
 FILE = "trainings.jsonl"
+VALIDATION = "validation"
+"""The key of a training with the hashes of the cases that its jobs are validated on; earlier versions kept none."""
+VALIDATED_KINDS = ("validated", "validated cases")
+"""Kinds of rows on the first epoch of a job, which has a seed, and of a draw of tuning."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class Training:
 
 
 def register_trainings(
-    lock: Mapping[str, Any], plan: str, opened: OpenedCases, ledger: Ledger, design: Mapping[str, Any]
+    lock: Mapping[str, Any], plan: str, opened: OpenedCases, ledger: Ledger, design: Mapping[str, Any], place: Place
 ) -> None:
     """Append the cases on which each fold of a trial is trained and validated; plan: the plan's identity.
 
@@ -51,9 +56,11 @@ def register_trainings(
         {
             "kind": "training", "key": f"{run}/{fold}", "name": lock["name"], "plan": plan,
             "time": datetime.now(UTC).isoformat(timespec="seconds"), "cases": list(cases.files),
-            "pixels": cases.pixels_to_keep, "parts": cases.parts_to_keep, **design,
+            "pixels": cases.pixels_to_keep, "parts": cases.parts_to_keep, "study": place.study, "parent": place.parent,
+            "protocol": lock["protocol_sha256"], "fingerprint": lock["cohort"]["fingerprint"], **design,
+            VALIDATION: {"cases": list(seen.files), "pixels": seen.pixels_to_keep, "parts": seen.parts_to_keep},
         }
-        for fold, cases in enumerate(opened.trained)
+        for fold, (cases, seen) in enumerate(zip(opened.trained, opened.validated, strict=True))
     ]  # fmt: skip
     try:
         append(FILE, rows)
@@ -129,8 +136,11 @@ def _is_whole(row: object) -> bool:
     """Return whether a line has everything that its readers compare, of the types that were written."""
     if not isinstance(row, dict):
         return False
-    if row.get("kind") == "validated":
-        return is_text(row.get("training")) and type(row.get("seed")) is int
+    if row.get("kind") in VALIDATED_KINDS:
+        has_seed = row["kind"] == "validated cases" or type(row.get("seed")) is int
+        return has_seed and is_text(row.get("training")) and is_text(row.get("time", ""))
+    if VALIDATION in row and not _has_validation(row):
+        return False
     if "arms" in row and not (are_texts(row["arms"]) and is_text(row.get("settings"))):
         return False
     if row.get("kind") == "weights":
@@ -140,4 +150,16 @@ def _is_whole(row: object) -> bool:
         and all(is_text(row.get(key)) for key in ("key", "name", "time", "plan"))
         and all(are_texts(row.get(key)) for key in ("cases", "pixels"))
         and are_texts(row.get("parts", []))
+    )
+
+
+def _has_validation(row: Mapping[str, Any]) -> bool:
+    """Return whether a training tells what it validated on, by which plan, as `register_trainings` wrote it."""
+    seen = row[VALIDATION]
+    return (
+        isinstance(seen, dict)
+        and all(are_texts(seen.get(key)) for key in ("cases", "pixels", "parts"))
+        and all(is_text(row.get(key)) for key in ("protocol", "fingerprint"))
+        and all(row.get(key) is None or is_text(row[key]) for key in ("study", "parent"))
+        and are_texts(row.get("arms"))
     )

@@ -1,4 +1,4 @@
-"""Say before training that a trial will be exploratory, because its test cases were opened before on this machine."""
+"""Say before training that a trial will be exploratory, because its test cases were seen before on this machine."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from equipoise.runfolder.earlier_openings import cautions_of_openings, remedy_of
 from equipoise.runfolder.opened_cases import opened_cases
 from equipoise.runfolder.opening_registry import by_true_names, prior_openings
 from equipoise.runfolder.place import Place
+from equipoise.runfolder.validated_cases import prior_validations
 from equipoise.trials.lock import describe
 
 
@@ -21,9 +22,9 @@ def earlier_looks(protocol: Protocol, cohort: Cohort, folds: Sequence[Fold], car
     """
     plan = by_true_names(describe(protocol, cohort, folds), cohort)
     nowhere = Place(Path(), None, None)
-    rows = tuple(
-        prior_openings(plan, opened_cases(cohort, folds, cards.all(), with_training=False), nowhere, planned=True)
-    )
+    opened = opened_cases(cohort, folds, cards.all(), with_training=False)
+    lists = [look(plan, opened, nowhere, planned=True) for look in (prior_openings, prior_validations)]
+    rows = tuple(row for rows in lists for row in rows)
     reasons = cautions_of_openings(plan, rows)
     if not reasons:
         return []

@@ -42,6 +42,7 @@ from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.registry_file import trouble
 from equipoise.runfolder.trained_seeds import design_of, prior_seeds
 from equipoise.runfolder.training_registry import register_trainings, trainings_on
+from equipoise.runfolder.validated_cases import prior_validations
 from equipoise.runfolder.verify import FULL_RECORD
 from equipoise.sinks import cells
 from equipoise.statistics.own import describe_own
@@ -89,7 +90,8 @@ def lock(
     write_json(file, plan)
     ledger = Ledger(folder)
     record_lock(folder, ledger)
-    register_trainings(plan, plan_identity(by_true_names(plan, cohort)), opened, ledger, design_of(plan, protocol))
+    identity, design = plan_identity(by_true_names(plan, cohort)), design_of(plan, protocol)
+    register_trainings(plan, identity, opened, ledger, design, Place.of(folder, plan))
     return ledger
 
 
@@ -128,7 +130,8 @@ def _look_back(plan: dict[str, Any], protocol: Protocol, cohort: Cohort, opened:
             f"this trial is exploratory: {caution}; name every seed that was trained, or seeds that none was "
             "(training.seeds)"
         )
-    plan["prior_openings"] = prior_openings(by_true_names(plan, cohort), opened, place)
+    known = by_true_names(plan, cohort)
+    plan["prior_openings"] = [*prior_openings(known, opened, place), *prior_validations(known, opened, place)]
     reasons = cautions_of_openings(plan, tuple(plan["prior_openings"]))
     if reasons:
         remedy = remedy_of_openings(plan, tuple(plan["prior_openings"]))

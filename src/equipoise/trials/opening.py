@@ -20,6 +20,7 @@ from equipoise.runfolder.place import Place
 from equipoise.runfolder.predicted_jobs import changed_jobs, digest_of
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.registry_file import trouble
+from equipoise.runfolder.validated_cases import prior_validations
 from equipoise.trials.plan import Trial
 
 
@@ -30,7 +31,7 @@ def record_opening(trial: Trial, ledger: Ledger, finished: Sequence[Job], look: 
     place = Place.of(trial.out, plan)
     data: dict[str, Any] = {} if look is None else {"look": look}
     # Looked up again, because another plan may have opened the cases since this one was locked.
-    prior = prior_openings(plan, cases, place, ledger)
+    prior = [*prior_openings(plan, cases, place, ledger), *prior_validations(plan, cases, place, ledger)]
     data |= {"prior_openings": prior} if prior else {}
     # In the ledger, and so in the results: without a registry no later trial knows of this opening.
     unrecorded = trouble()

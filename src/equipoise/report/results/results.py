@@ -28,7 +28,7 @@ from equipoise.report.results.subgroups import subgroup_results
 from equipoise.report.results.tuning import chosen_settings, tuning_results
 from equipoise.report.results.warnings import other_budgets, run_warnings, unequal_budgets
 from equipoise.runfolder.chosen_seeds import PRIOR_SEEDS, prior_of
-from equipoise.runfolder.earlier_openings import reuse_of
+from equipoise.runfolder.earlier_openings import is_validation, reuse_of
 from equipoise.runfolder.paths import BY_CASE, LOCK
 from equipoise.runfolder.place import CONTRAST, plans_contrast
 from equipoise.runfolder.read import JobRecord, RunFolder, read_folder
@@ -156,13 +156,15 @@ def _missing(run: RunFolder, arms: Sequence[Mapping[str, Any]]) -> list[dict[str
 
 def _record(run: RunFolder) -> dict[str, Any]:
     """Return what the ledger proves of the trial, and what an audit left out."""
+    validations = [row for row in run.ledger.prior_openings if is_validation(row)]
     return {
         "ledger": {
             "test_openings": run.ledger.test_openings,
             "unplanned_openings": run.ledger.unplanned,
             "verified": run.ledger.verified,
         },
-        "prior_openings": run.ledger.prior_openings,
+        "prior_openings": [row for row in run.ledger.prior_openings if not is_validation(row)],
+        **({"prior_validations": validations} if validations else {}),
         **({PRIOR_SEEDS: prior_of(run.lock)} if prior_of(run.lock) else {}),
         **({"retrained": list(run.ledger.retrained)} if run.ledger.retrained else {}),
         "exploratory": run.ledger.exploratory,

@@ -7,7 +7,7 @@ from equipoise.cohorts.splits.leakage import IN_ONE_PART
 from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.report.results.missing_modality import channels_left_out
 from equipoise.runfolder.chosen_seeds import prior_of
-from equipoise.runfolder.earlier_openings import counts, number_in, reuse_of, texts_in
+from equipoise.runfolder.earlier_openings import counts, is_validation, number_in, reuse_of, texts_in
 from equipoise.runfolder.environments import differing
 from equipoise.runfolder.read import RunFolder
 from equipoise.statistics import Judgement
@@ -116,7 +116,13 @@ def _of_openings(run: RunFolder) -> list[Reason]:
         day = str(row.get("opened_at", ""))[:10]
         unended = row.get("unended") is True
         warnings.append(Reason("interrupted_before", day=day) if unended else Reason("same_plan_before", day=day))
-    rows = [row for row in run.ledger.prior_openings if row not in again]
+    seen = [row for row in run.ledger.prior_openings if is_validation(row)]
+    for row in seen[:_MOST]:
+        facts = {"shared": number_in(row, "test_cases_shared"), "cases": number_in(row, "test_cases")}
+        who = {"name": str(row.get("name") or ""), "day": str(row.get("opened_at", ""))[:10]}
+        common = texts_in(row, "in_common")
+        warnings.append(Reason("prior_validation", **who, **facts, in_common=common, counts=counts(row, run.lock)))
+    rows = [row for row in run.ledger.prior_openings if row not in again and row not in seen]
     for row in rows[:_MOST]:
         lists = {key: texts_in(row, key) for key in ("in_common", "differs")}
         numbers = {"shared": number_in(row, "test_cases_shared"), "cases": number_in(row, "test_cases")}

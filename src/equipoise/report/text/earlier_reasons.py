@@ -19,6 +19,16 @@ def prior_opening(
     return f"{text}, so these results are exploratory." if counts else f"{text}."
 
 
+def prior_validation(name: str, day: str, shared: int, cases: int, in_common: Sequence[str], counts: bool) -> str:
+    """Describe an earlier trial of another plan that validated its arms on test cases of this one."""
+    arms = f"the same {listed(list(in_common))}" if in_common else "no network or optimizer of this trial"
+    text = (
+        f"{shared} of its {cases} test cases had been validated on before, on {day}, by the trial {name}, which has "
+        f"{arms}"
+    )
+    return f"{text}: what it showed may have chosen them, so these results are exploratory." if counts else f"{text}."
+
+
 def more_openings(number: int) -> str:
     """Count the earlier openings that are not listed."""
     return f"Test cases had been opened before by {plural(number, 'further plan')}."
@@ -83,6 +93,6 @@ def retrained_jobs(names: Sequence[str]) -> str:
 
 
 WRITERS = (
-    prior_opening, more_openings, same_plan_before, interrupted_before, openings_unknown, prior_trainings, prior_seeds,
-    more_prior_seeds, retrained_jobs,
+    prior_opening, prior_validation, more_openings, same_plan_before, interrupted_before, openings_unknown,
+    prior_trainings, prior_seeds, more_prior_seeds, retrained_jobs,
 )  # fmt: skip
