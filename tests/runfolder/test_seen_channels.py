@@ -20,6 +20,7 @@ from equipoise.cohorts.splits.split import Fold
 from equipoise.runfolder import registry_file
 from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
+from equipoise.runfolder.place import Place
 from equipoise.runfolder.study_family import families
 from equipoise.runfolder.training_registry import register_trainings, trainings_on
 
@@ -153,7 +154,10 @@ def test_a_second_trial_on_one_modality_is_exploratory(tmp_path: Path, cache: Pa
 def test_weights_of_one_modality_have_seen_the_case(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path)
     ledger.append("locked")
-    register_trainings({"name": "prepare"}, "a plan", seen(patients([(k, k) for k in T1[:6]])), ledger, {})
+    plan = {"name": "prepare", "protocol_sha256": "p", "cohort": {"fingerprint": "f"}}
+    place = Place(tmp_path, None, None)
+    design = {"arms": [], "settings": "s"}
+    register_trainings(plan, "a plan", seen(patients([(k, k) for k in T1[:6]])), ledger, design, place)
     test = seen(patients(BOTH), range(3, 8))
     ((training, number),) = trainings_on(test, "another plan")
     assert (number, training.name) == (3, "prepare")

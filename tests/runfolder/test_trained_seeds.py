@@ -1,5 +1,6 @@
 """Seeds that were trained, looked at and chosen from make a trial exploratory; a new beginning does not."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,14 +17,15 @@ from equipoise.runfolder.chosen_seeds import chosen_seeds, ranges
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import TEST_OPENED, Ledger
 from equipoise.runfolder.ledger_state import cautions
-from equipoise.runfolder.opened_cases import opened_cases
+from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
 from equipoise.runfolder.opening_registry import Place, register
 from equipoise.runfolder.read import read_lock
-from equipoise.runfolder.trained_seeds import register_validated
+from equipoise.runfolder.trained_seeds import ARM_DEFAULTS, register_validated
 from equipoise.training.preparation.staging import plan_jobs
 from equipoise.trials.lock import lock
 
 RATE = ("lr = 0.01", "lr = 0.011")
+CLIP = ("epochs = 3", "epochs = 3\nclip_norm = 1e9")
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +43,9 @@ def locked(
     protocol = Protocol.parse(text)
     folds = split(COHORT, seed=split_seed, fractions=protocol.split.fractions)
     folder.mkdir(parents=True)
-    lock(folder, protocol, COHORT, folds, {"device": "cpu", "code": {}})
+    sgd = {"lr": 1e-3, "momentum": 0.0, "betas": (0.9, 0.99)}
+    defaults = {arm.name: {"model": {"preset": "small"}, "optimizer": sgd} for arm in protocol.arms}
+    lock(folder, protocol, COHORT, folds, {"device": "cpu", "code": {}, ARM_DEFAULTS: defaults})
     return plan_jobs(protocol, COHORT, len(folds), folder)
 
 
@@ -62,20 +66,21 @@ def warnings(folder: Path) -> list[str]:
 def test_seeds_chosen_from_those_that_were_validated_are_exploratory(tmp_path: Path) -> None:
     validated(tmp_path / "pilot", list(range(40)))
     locked(tmp_path / "final", [2, 3, 22], ("Which is better?", "Another question?"), ('name = "a"', 'name = "new"'))
+    assert ARM_DEFAULTS not in read_lock(tmp_path / "final"), "the plan and its identity keep their form"
     (reason,) = reasons(tmp_path / "final")
     assert reason == (
         "the same arms were trained before on these cases with the seeds 0–39, and those of this plan that are among "
         "them (2, 3, 22) may have been chosen by their validation results"
     )
     (text,) = warnings(tmp_path / "final")
-    assert "the same arms on these cases with the seeds 0–39; 3 of the 3 seeds of this plan are among them." in text
+    assert "trained the same arms on these cases with the seeds 0–39, and validated them; 3 of the 3 seeds of" in text
 
 
 def test_many_trials_of_one_seed_each_are_one_search(tmp_path: Path) -> None:
     for seed in range(5):
         validated(tmp_path / str(seed), [seed])
     locked(tmp_path / "final", [1, 3])
-    assert chosen_seeds(read_lock(tmp_path / "final")) == ([0, 1, 2, 3, 4], [1, 3])
+    assert chosen_seeds(read_lock(tmp_path / "final")) == ([0, 1, 2, 3, 4], [1, 3], True)
 
 
 @pytest.mark.parametrize(
@@ -101,24 +106,87 @@ def test_seeds_that_were_planned_and_never_validated_cannot_have_been_chosen_fro
 
 
 @pytest.mark.parametrize(("changes", "options"), [((RATE,), {}), ((), {"epochs": 4})])
-def test_arms_of_other_settings_with_some_of_the_seeds_are_told(tmp_path, changes, options) -> None:
+def test_arms_of_other_settings_with_few_of_the_seeds_are_told(tmp_path, changes, options) -> None:
     validated(tmp_path / "pilot", [0, 1, 2, 3])
-    locked(tmp_path / "final", [1, 2], *changes, **options)
+    locked(tmp_path / "final", [1, 7, 8], *changes, **options)
     assert reasons(tmp_path / "final") == ()
     (text,) = warnings(tmp_path / "final")
-    assert "with other settings, on these cases with the seeds 0–3; 2 of the 2 seeds" in text
+    assert "with other settings, on these cases with the seeds 0–3, and validated them; 1 of the 3 seeds" in text
+
+
+@pytest.mark.parametrize("seeds", [[1, 2], [1, 2, 7, 8]])
+@pytest.mark.parametrize(("changes", "options"), [((RATE,), {}), ((CLIP,), {}), ((), {"epochs": 4})])
+def test_seeds_that_come_from_a_larger_set_are_exploratory_whatever_the_settings(
+    tmp_path, seeds, changes, options
+) -> None:
+    """As the four best of thirty seeds with a rate in its third digit, or a bound on gradients that binds nothing."""
+    validated(tmp_path / "pilot", [0, 1, 2, 3])
+    locked(tmp_path / "final", seeds, *changes, **options)
+    (reason,) = reasons(tmp_path / "final")
+    assert reason == (
+        "arms of these networks and optimizers were trained before on these cases with the seeds 0–3, and those of "
+        "this plan that are among them (1, 2) may have been chosen by their validation results"
+    )
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ("lr = 0.01", "lr = 0.01, momentum = 0"),
+        ("lr = 0.01", "lr = 0.01, betas = [0.9, 0.99]"),
+        ('"sgd"', '"SGD"'),
+        ("epochs = 3", 'epochs = 3\nschedule = "constant"'),
+    ],
+)
+def test_a_default_that_is_written_out_is_no_other_setting(tmp_path: Path, written: tuple[str, str]) -> None:
+    validated(tmp_path / "pilot", [0, 1, 2, 3])
+    locked(tmp_path / "final", [1, 7, 8], written)
+    (reason,) = reasons(tmp_path / "final")
+    assert reason.startswith("the same arms were trained before")
+
+
+def test_one_arm_of_the_plan_is_enough_to_choose_seeds_against_it(tmp_path: Path) -> None:
+    validated(tmp_path / "pilot", [0, 1, 2, 3], ("densenet", "deeplab"))
+    locked(tmp_path / "final", [1, 2])
+    (reason,) = reasons(tmp_path / "final")
+    assert reason.startswith("arms of these networks and optimizers were trained before")
+
+
+def opened(folder: Path, fingerprint: str = "", cases: OpenedCases | None = None) -> None:
+    lock_of, ledger = read_lock(folder), Ledger(folder)
+    event = ledger.append(TEST_OPENED, jobs=[])
+    if cases is None:
+        cases = opened_cases(COHORT, split(COHORT, seed=0, fractions=Protocol.parse(TEXT).split.fractions))
+    lock_of["cohort"]["fingerprint"] = fingerprint or lock_of["cohort"]["fingerprint"]
+    register(lock_of, cases, Place.of(folder, lock_of), ledger, event)
+
+
+def test_a_pilot_that_was_opened_on_cases_of_another_cohort_is_no_way_around(tmp_path: Path) -> None:
+    validated(tmp_path / "pilot", [1, 2, 3])
+    opened(tmp_path / "pilot", "other", OpenedCases(("0" * 16,), ("",), images="others"))
+    locked(tmp_path / "final", [1, 3])
+    assert reasons(tmp_path / "final")[0].startswith("the same arms were trained before on these cases with the seeds")
+
+
+def test_seeds_of_others_after_the_first_opening_chose_nothing_of_a_repeat(tmp_path: Path) -> None:
+    validated(tmp_path / "first", [1, 2])
+    opened(tmp_path / "first")
+    time.sleep(0.002)
+    validated(tmp_path / "later", [1, 2, 3])
+    locked(tmp_path / "repeat", [1, 2])
+    assert "prior_seeds" not in read_lock(tmp_path / "repeat")
 
 
 def test_seeds_that_nobody_trained_are_told_and_confirmatory(tmp_path: Path) -> None:
     validated(tmp_path / "pilot", [0, 1, 2])
     locked(tmp_path / "final", [7, 8])
     assert reasons(tmp_path / "final") == ()
-    assert "with the seeds 0–2; none is in this plan." in warnings(tmp_path / "final")[0]
+    assert "with the seeds 0–2, and validated them; none is in this plan." in warnings(tmp_path / "final")[0]
 
 
 def test_other_networks_and_other_cases_are_another_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     validated(tmp_path / "pilot", [0, 1, 2])
-    locked(tmp_path / "networks", [1], ("densenet", "deeplab"))
+    locked(tmp_path / "networks", [1], ("densenet", "deeplab"), ("unet", "resnet"))
     assert read_lock(tmp_path / "networks").get("prior_seeds") is None
     files = [replace(case, sha256={"x.png": f"{900 + k:064d}"}) for k, case in enumerate(COHORT.cases)]
     monkeypatch.setitem(globals(), "COHORT", replace(COHORT, cases=tuple(files)))
@@ -128,10 +196,7 @@ def test_other_networks_and_other_cases_are_another_matter(tmp_path: Path, monke
 
 def test_a_trial_that_was_opened_counts_as_an_opening(tmp_path: Path) -> None:
     validated(tmp_path / "first", [0, 1, 2])
-    lock_of, ledger = read_lock(tmp_path / "first"), Ledger(tmp_path / "first")
-    event = ledger.append(TEST_OPENED, jobs=[])
-    folds = split(COHORT, seed=0, fractions=Protocol.parse(TEXT).split.fractions)
-    register(lock_of, opened_cases(COHORT, folds), Place.of(tmp_path / "first", lock_of), ledger, event)
+    opened(tmp_path / "first")
     locked(tmp_path / "second", [1])
     assert read_lock(tmp_path / "second").get("prior_seeds") is None
     (reason,) = reasons(tmp_path / "second")
@@ -143,7 +208,7 @@ def test_a_pilot_of_more_arms_holds_the_arms_of_the_plan(tmp_path: Path) -> None
     name = '[[arms]]\nname = "a"'
     validated(tmp_path / "pilot", [0, 1, 2], (name, f"{third}{name}"))
     locked(tmp_path / "final", [0, 1])
-    assert chosen_seeds(read_lock(tmp_path / "final")) == ([0, 1, 2], [0, 1])
+    assert chosen_seeds(read_lock(tmp_path / "final")) == ([0, 1, 2], [0, 1], True)
 
 
 def test_numbers_are_written_with_ranges() -> None:

@@ -7,14 +7,19 @@ PRIOR_SEEDS = "prior_seeds"
 """The key of the lock with earlier trainings of its arms; see `trained_seeds.prior_seeds`."""
 
 
-def chosen_seeds(lock: Mapping[str, Any]) -> tuple[list[int], list[int]]:
-    """Return the seeds that the same arms were trained with before, and those of them that the plan took.
+def chosen_seeds(lock: Mapping[str, Any]) -> tuple[list[int], list[int], bool]:
+    """Return the seeds that the plan may have been chosen from, those of them that it took, and whether arms are equal.
 
-    Both are empty where the plan took none, or all of them: then validation results chose nothing.
+    They are the seeds of the same arms and settings, where the plan took some of them and not all; else those of all
+    arms of its networks and optimizers, where they are half of the plan's seeds or more and it left out others: another
+    rate keeps the favour of a seed in part. Both are empty where validation results chose nothing.
     """
-    known = seeds_of([row for row in prior_of(lock) if row.get("same") is True])
-    plan = set(lock.get("seeds") or ())
-    return (sorted(known), sorted(known & plan)) if known & plan and known - plan else ([], [])
+    rows, plan = prior_of(lock), set(lock.get("seeds") or ())
+    for same, fewest in ((True, 1), (False, len(plan) / 2)):
+        known = seeds_of([row for row in rows if row.get("same") is True or not same])
+        if known - plan and len(known & plan) >= fewest:
+            return sorted(known), sorted(known & plan), same
+    return [], [], False
 
 
 def prior_of(lock: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -25,11 +30,12 @@ def prior_of(lock: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def caution_of_seeds(lock: Mapping[str, Any]) -> list[str]:
     """Return why a choice of seeds makes the results exploratory, as the end of a sentence."""
-    known, taken = chosen_seeds(lock)
+    known, taken, same = chosen_seeds(lock)
     if not known:
         return []
     which = f"those of this plan that are among them ({ranges(taken)})"
-    before = f"the same arms were trained before on these cases with the seeds {ranges(known)}"
+    arms = "the same arms" if same else "arms of these networks and optimizers"
+    before = f"{arms} were trained before on these cases with the seeds {ranges(known)}"
     return [f"{before}, and {which} may have been chosen by their validation results"]
 
 

@@ -30,6 +30,15 @@ def in_common(before: Iterable[str], lock: Mapping[str, Any]) -> list[str]:
     return [f"{kind} {now[kind, name]}" for kind, name in sorted(earlier.keys() & now.keys())]
 
 
+def shares_arm(before: Iterable[str], lock: Mapping[str, Any]) -> bool:
+    """Return whether an arm of the plan has the network and the optimizer of an earlier arm, whatever their settings.
+
+    before: as in `in_common`.
+    """
+    now = {frozenset(_parts([arm])) for arm in arms_of(lock)} - {frozenset()}
+    return not now.isdisjoint(frozenset(_parts([arm])) for arm in before)
+
+
 def differences(row: Mapping[str, Any], lock: Mapping[str, Any], shared: int, cases: int) -> list[str]:
     """Return in what a plan differs from an earlier one, in words; empty where in nothing that is named here.
 
@@ -70,10 +79,17 @@ def _parts(arms: Iterable[str]) -> dict[tuple[str, str], str]:
             name = part.get("name") if isinstance(part, dict) else part
             # An ensemble is made of other arms of its trial, which are compared themselves.
             if isinstance(name, str) and name != "ensemble":
-                short = name.rpartition(":")[2].casefold()
-                # As the protocol matches built-in names: u-net is the network that is also written unet.
-                parts[kind, short if ":" in name else short.replace("-", "").replace("_", "")] = short
+                parts[kind, plain_name(name).rpartition(":")[2].casefold()] = name.rpartition(":")[2].casefold()
     return parts
+
+
+def plain_name(name: str) -> str:
+    """Return a name as the protocol matches it: "U-Net" is also written "unet"; names of own code stay as they are.
+
+    >>> plain_name("U-Net"), plain_name("nets:U_Net")
+    ('unet', 'nets:U_Net')
+    """
+    return name if ":" in name else name.casefold().replace("-", "").replace("_", "")
 
 
 def _endpoints(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,20 +20,42 @@ from equipoise.runfolder.ledger import Ledger
 from equipoise.runfolder.opened_cases import OpenedCases
 from equipoise.runfolder.paths import JOBS
 from equipoise.runfolder.registry_file import append
-from equipoise.runfolder.relation import arms_of, in_common
-from equipoise.runfolder.training_registry import FILE, registry_rows
+from equipoise.runfolder.relation import arms_of, plain_name, shares_arm
+from equipoise.runfolder.training_registry import FILE, FILLED, registry_rows
 
+ARM_DEFAULTS = "arm_defaults"
+"""The key of what trying the arms tells of each: the default settings of its model and its optimizer."""
 _ELSEWHERE = ("trial", "cohort", "split", "endpoints", "arms")
 """Sections of a protocol that do not decide how an arm is trained on given cases; arms are compared by themselves."""
 
 
-def design_of(lock: Mapping[str, Any], protocol: Protocol) -> dict[str, Any]:
-    """Return what is compared of two trainings: arms without names, and a hash of all settings apart from seeds."""
+def design_of(
+    lock: Mapping[str, Any], protocol: Protocol, defaults: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Return what is compared of two trainings: arms without names, and a hash of all settings apart from seeds.
+
+    defaults: of each arm's model and optimizer, by the arm's name, where its code was loaded: a setting that is written
+    out and equals the default changes nothing.
+    """
     settings = {k: v for k, v in protocol.model_dump(mode="json").items() if k not in _ELSEWHERE}
     settings["training"] = {k: v for k, v in settings["training"].items() if k != "seeds"}
     code = {key: lock.get(key) or {} for key in ("code", "modules", "pretrained")}
     text = json.dumps([settings, code], sort_keys=True)
-    return {"arms": arms_of(lock), "settings": hashlib.sha256(text.encode()).hexdigest()}
+    filled = sorted({_filled(arm, (defaults or {}).get(arm["name"], {})) for arm in lock["arms"]})
+    return {"arms": arms_of(lock), FILLED: filled, "settings": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def _filled(arm: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:
+    """Return the hash of an arm without its name, with every default written out."""
+    parts: dict[str, Any] = {key: arm.get(key) for key in ("model", "optimizer", "pretrained", "freeze")}
+    for key, values in defaults.items():
+        parts[key] = {**values, **(parts.get(key) or {})}
+    for key in ("model", "optimizer"):
+        name = (parts[key] or {}).get("name")
+        if isinstance(name, str):
+            parts[key] = {**parts[key], "name": plain_name(name)}
+    plain = json.loads(json.dumps(parts), parse_int=float)  # 1 and 1.0 are one setting
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def register_validated(job: Job) -> None:
@@ -51,29 +73,34 @@ def register_validated(job: Job) -> None:
 
 
 def prior_seeds(
-    lock: Mapping[str, Any], design: Mapping[str, Any], opened: OpenedCases, openings: Collection[str]
+    lock: Mapping[str, Any],
+    design: Mapping[str, Any],
+    opened: OpenedCases,
+    openings: Collection[str],
+    until: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the earlier trials whose networks and optimizers this plan has, where it leaves out seeds of theirs.
+    """Return the earlier trials with an arm of this plan's network and optimizer, where it leaves out seeds of theirs.
 
-    Counted are trials that trained on half of the cases of a fold or more, were never opened, and validated a seed;
-    openings: the runs that were opened, which count by themselves. A row has the trial's `name` and `day`, the `seeds`
-    that were validated, and `same`: whether arms and settings are this plan's in all but names and seeds.
+    Counted are trials that trained on half of the cases of a fold or more and validated a seed; openings: the runs
+    whose openings count by themselves. until: the plan's first opening; what was validated since chose nothing of it. A
+    row has the trial's `name` and `day`, the `seeds` that were validated, and `same`: whether all arms and settings are
+    this plan's in all but names and seeds.
     """
     known = list(registry_rows())
     seeds: dict[str, set[int]] = {}
     for row in known:
-        if row["kind"] == "validated":
+        if row["kind"] == "validated" and (until is None or row.get("time", "") <= until):
             seeds.setdefault(row["training"].partition("/")[0], set()).add(row["seed"])
     trials: dict[str, dict[str, Any]] = {}
-    parts = set(in_common(design["arms"], lock))
     for row in known:
         run = row["key"].partition("/")[0] if row["kind"] == "training" else ""
-        if run not in seeds or run in openings or not parts <= set(in_common(row.get("arms", ()), lock)):
+        if run not in seeds or run in openings or not shares_arm(row.get("arms", ()), lock):
             continue
-        same = set(design["arms"]) <= set(row["arms"]) and row["settings"] == design["settings"]
+        key = FILLED if FILLED in row else "arms"  # earlier versions knew no defaults
+        same = set(design[key]) <= set(row[key]) and row["settings"] == design["settings"]
         seen = (row["cases"], row["pixels"], row.get("parts", ()))
         if any(2 * part.shared_with(*seen) >= len(part.files) > 0 for part in opened.trained):
             trials[run] = {"name": row["name"], "day": row["time"][:10], "seeds": sorted(seeds[run]), "same": same}
     # Of all of them together: one seed a trial is as good a search as many in one.
-    kinds = [[one for one in trials.values() if one["same"] is same] for same in (True, False)]
-    return [one for kind in kinds if seeds_of(kind) - set(lock["seeds"]) for one in kind]
+    rows = sorted(trials.values(), key=lambda one: not one["same"])
+    return rows if seeds_of(rows) - set(lock["seeds"]) else []

@@ -23,6 +23,8 @@ from equipoise.runfolder.weight_digests import digests_of
 FILE = "trainings.jsonl"
 VALIDATION = "validation"
 """The key of a training with the hashes of the cases that its jobs are validated on; earlier versions kept none."""
+FILLED = "filled"
+"""The key of a training with the hash of each arm, its defaults written out; earlier versions kept none."""
 VALIDATED_KINDS = ("validated", "validated cases")
 """Kinds of rows on the first epoch of a job, which has a seed, and of a draw of tuning."""
 
@@ -142,6 +144,8 @@ def _is_whole(row: object) -> bool:
     if VALIDATION in row and not _has_validation(row):
         return False
     if "arms" in row and not (are_texts(row["arms"]) and is_text(row.get("settings"))):
+        return False
+    if not are_texts(row.get(FILLED, [])):
         return False
     if row.get("kind") == "weights":
         return are_texts(row.get("digests")) and are_texts(row.get("trainings"))

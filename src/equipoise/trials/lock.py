@@ -28,6 +28,7 @@ from equipoise.runfolder.names import IDS
 from equipoise.runfolder.opened_cases import OpenedCases, opened_cases
 from equipoise.runfolder.opening_registry import (
     by_true_names,
+    first_opening,
     opened_runs,
     plan_identity,
     prior_openings,
@@ -40,7 +41,7 @@ from equipoise.runfolder.place import Place, contrast_of
 from equipoise.runfolder.plan import plan_differences, plan_of
 from equipoise.runfolder.read import read_lock
 from equipoise.runfolder.registry_file import trouble
-from equipoise.runfolder.trained_seeds import design_of, prior_seeds
+from equipoise.runfolder.trained_seeds import ARM_DEFAULTS, design_of, prior_seeds
 from equipoise.runfolder.training_registry import register_trainings, trainings_on
 from equipoise.runfolder.validated_cases import prior_validations
 from equipoise.runfolder.verify import FULL_RECORD
@@ -66,6 +67,8 @@ def lock(
     their files alone without.
     Raises LedgerError where the folder belongs to another protocol, cohort or split; nothing is overwritten.
     """
+    record = dict(record)
+    defaults = record.pop(ARM_DEFAULTS, {})
     plan = describe(protocol, cohort, folds) | record
     file = folder / LOCK
     if file.is_file():
@@ -84,14 +87,14 @@ def lock(
     write_text(folder / CASES, cases_table(cohort, folds))
     plan = locked_plan(folder, protocol, cohort, folds, record)
     plan |= {"protocol_file_sha256": sha256_of(folder / PROTOCOL)}
-    _look_back(plan, protocol, cohort, opened, Place.of(folder, plan))
+    design, place = design_of(plan, protocol, defaults), Place.of(folder, plan)
+    _look_back(plan, protocol, cohort, opened, place, design)
     # The file is on the disk before its hash is in the ledger: a power cut between the two must not leave the hash of a
     # file that does not exist.
     write_json(file, plan)
     ledger = Ledger(folder)
     record_lock(folder, ledger)
-    identity, design = plan_identity(by_true_names(plan, cohort)), design_of(plan, protocol)
-    register_trainings(plan, identity, opened, ledger, design, Place.of(folder, plan))
+    register_trainings(plan, plan_identity(by_true_names(plan, cohort)), opened, ledger, design, place)
     return ledger
 
 
@@ -109,7 +112,14 @@ def locked_plan(
     return plan | {"locked_at": datetime.now(UTC).isoformat(timespec="seconds")}
 
 
-def _look_back(plan: dict[str, Any], protocol: Protocol, cohort: Cohort, opened: OpenedCases, place: Place) -> None:
+def _look_back(
+    plan: dict[str, Any],
+    protocol: Protocol,
+    cohort: Cohort,
+    opened: OpenedCases,
+    place: Place,
+    design: Mapping[str, Any],
+) -> None:
     """Enter into the plan which trials opened its test cases before, and which of its own study open them too.
 
     Besides: which trials trained on them, and what is known of the weights from which its arms start.
@@ -118,20 +128,23 @@ def _look_back(plan: dict[str, Any], protocol: Protocol, cohort: Cohort, opened:
     weights, unrecorded = initial_weights(protocol, opened), trouble()
     plan |= {"initial_weights": weights} if weights else {}
     plan |= {"unrecorded": unrecorded} if unrecorded else {}
-    trainings = trainings_on(opened, plan_identity(by_true_names(plan, cohort)))
+    known = by_true_names(plan, cohort)
+    trainings, openings = trainings_on(opened, plan_identity(known)), prior_openings(known, opened, place)
     if trainings and place.parent is None:
         plan["prior_trainings"] = [
             {"name": one.name, "day": one.time[:10], "test_cases": number} for one, number in trainings
         ]
-    seeds = [] if place.parent is not None else prior_seeds(plan, design_of(plan, protocol), opened, opened_runs())
-    plan |= {PRIOR_SEEDS: seeds} if seeds else {}
+    if place.parent is None:
+        counted = opened_runs() if openings else set[str]()  # which count by themselves, and else not at all
+        until = first_opening({plan_identity(known)}, place, "")
+        seeds = prior_seeds(plan, design, opened, counted, until)
+        plan |= {PRIOR_SEEDS: seeds} if seeds else {}
     for caution in caution_of_seeds(plan):
         remark(
             f"this trial is exploratory: {caution}; name every seed that was trained, or seeds that none was "
             "(training.seeds)"
         )
-    known = by_true_names(plan, cohort)
-    plan["prior_openings"] = [*prior_openings(known, opened, place), *prior_validations(known, opened, place)]
+    plan["prior_openings"] = [*openings, *prior_validations(known, opened, place)]
     reasons = cautions_of_openings(plan, tuple(plan["prior_openings"]))
     if reasons:
         remedy = remedy_of_openings(plan, tuple(plan["prior_openings"]))

@@ -10,6 +10,7 @@ from equipoise.protocol import Arm, TrainingSection
 from equipoise.runfolder.job import Job
 from equipoise.training.data.samples import Samples
 from equipoise.training.loop import preflight as module
+from equipoise.training.loop.arm import defaults_of
 from equipoise.training.loop.preflight import forecast, preflight
 
 NETS = """
@@ -114,6 +115,16 @@ def samples():
 
 def with_arm(job, **arm):
     return replace(job, arm=Arm.model_validate({"name": "net", "model": "nets_for_preflight:Net"} | arm))
+
+
+def test_default_settings_are_those_of_the_signatures(job, samples):
+    """By torch.optim.Adam's documentation: eps = 1e-8, betas = (0.9, 0.999); whoever writes one out changes nothing."""
+    built_in = defaults_of(with_arm(job, model="unet", optimizer="Adam"))
+    assert built_in["optimizer"].items() >= {"lr": 1e-3, "eps": 1e-8, "betas": (0.9, 0.999), "weight_decay": 0}.items()
+    assert built_in["model"]["preset"] == "small"
+    own = preflight(([with_arm(job, optimizer="adam")], samples))["arm_defaults"]["net"]
+    assert own["model"] == {}, "no setting of its own"
+    assert own["optimizer"] == built_in["optimizer"]
 
 
 @pytest.mark.parametrize(("name", "count"), [("adam", 1), ("SAM", 2), ("rules_for_preflight:Repeated", 7)])

@@ -68,12 +68,12 @@ def prior_trainings(cases: int, trials: Sequence[str]) -> str:
 
 
 def prior_seeds(name: str, day: str, seeds: Sequence[int], taken: int, of: int, same: bool) -> str:
-    """Describe an earlier trial that trained these arms with seeds that the plan leaves out, and was never opened."""
+    """Describe an earlier trial that trained these arms with seeds that the plan leaves out."""
     arms = "the same arms" if same else "arms of these networks and optimizers, with other settings,"
     among = f"{taken} of the {plural(of, 'seed')} of this plan are among them" if taken else "none is in this plan"
     return (
-        f"The trial {name} of {day}, whose test set was never opened, trained {arms} on these cases with the seeds "
-        f"{ranges(seeds)}; {among}."
+        f"The trial {name} of {day} trained {arms} on these cases with the seeds {ranges(seeds)}, and validated them; "
+        f"{among}."
     )
 
 

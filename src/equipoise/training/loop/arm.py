@@ -104,6 +104,24 @@ def optimizer_over(job: Job, parameters: list[nn.Parameter]) -> Optimizer:
     return optimizer
 
 
+def defaults_of(job: Job) -> dict[str, dict[str, Any]]:
+    """Return the plain default settings of a job's model and optimizer, as their signatures have them."""
+    parts = (("model", job.arm.model, models), ("optimizer", job.arm.optimizer, optimizers))
+    defaults: dict[str, dict[str, Any]] = {}
+    for kind, named, package in parts:
+        parameters = inspect.signature(resolve(named.name, package, kind, job.code)).parameters
+        values = {name: one.default for name, one in parameters.items()}
+        defaults[kind] = {name: value for name, value in values.items() if _is_plain(value)}
+    return defaults
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value is one that a protocol can state, and JSON holds."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
+
+
 def parameter_count(model: nn.Module) -> int:
     """Count the numbers in the model's parameters, frozen ones included."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -10,12 +10,13 @@ import torch
 from equipoise.errors import ProtocolError
 from equipoise.optimizers import schedule
 from equipoise.runfolder.job import Job
+from equipoise.runfolder.trained_seeds import ARM_DEFAULTS
 from equipoise.training.augmentation import Augmentation
 from equipoise.training.data.batches import Batch, Feed
 from equipoise.training.data.samples import Samples
 from equipoise.training.learner.learner import Learner
 from equipoise.training.loop.answer_scale import squashed_by
-from equipoise.training.loop.arm import code_hashes, optimizer_over
+from equipoise.training.loop.arm import code_hashes, defaults_of, optimizer_over
 from equipoise.training.loop.batch_independence import REMEDY, batch_dependence
 from equipoise.training.loop.blame import named_arm
 from equipoise.training.loop.cost import PeakMemory
@@ -39,14 +40,16 @@ def preflight(first: tuple[list[Job], Samples]) -> dict[str, Any]:
     """Try one step of the first job of every arm on some prepared cases, and keep no result.
 
     Returns facts for the trial's record: the device, hashes of the user's own code and of pretrained weights, the
-    versions of the packages behind the arms, and the gradients that each arm took for an update.
+    versions of the packages behind the arms, the gradients that each arm took for an update, and the default settings
+    of its model and optimizer.
     Raises ProtocolError, naming the arm, where it cannot be built, answers in another shape, or cannot learn.
     """
     jobs, samples = first
     packages, evaluations = dict[str, str](), dict[str, float]()
     for job in jobs:
         packages |= _try(job, samples, evaluations)
-    return facts_of(jobs) | {"packages": packages, "gradient_evaluations": evaluations}
+    defaults = {job.arm.name: defaults_of(job) for job in jobs}
+    return facts_of(jobs) | {"packages": packages, "gradient_evaluations": evaluations, ARM_DEFAULTS: defaults}
 
 
 def facts_of(jobs: list[Job]) -> dict[str, Any]:
