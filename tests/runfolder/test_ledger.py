@@ -3,7 +3,7 @@ import json
 import pytest
 
 from equipoise.errors import LedgerError
-from equipoise.runfolder.ledger import Ledger
+from equipoise.runfolder.ledger import Ledger, first_event
 from equipoise.runfolder.paths import LEDGER
 
 
@@ -98,3 +98,18 @@ def test_no_line_is_a_traceback(ledger, tmp_path, line):
 def test_the_head_stands_for_all_events(ledger, tmp_path):
     assert Ledger(tmp_path).head == ledger.events[-1].hash
     assert Ledger(tmp_path / "nowhere").head == ""
+
+
+def test_the_first_event_is_read_alone(tmp_path):
+    """Each job asks for it, and a ledger has some events of every job."""
+    assert first_event(tmp_path) is None
+    ledger = Ledger(tmp_path)
+    ledger.append("locked", note="a\u2028b")
+    ledger.append("started", jobs=["a/0-0"])
+    assert first_event(tmp_path) == ledger.events[0]
+    lines = ledger.path.read_bytes().splitlines(keepends=True)
+    ledger.path.write_bytes(lines[0].replace(b"locked", b"looked") + lines[1])
+    with pytest.raises(LedgerError, match="was changed at line 1"):
+        first_event(tmp_path)
+    ledger.path.write_bytes(lines[0][:-1])
+    assert first_event(tmp_path) is None, "a line that is being written"

@@ -181,7 +181,7 @@ def test_digests_leave_times_out_and_refuse_no_history(tmp_path: Path) -> None:
 def test_a_spoilt_or_unwritable_log_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
     ledger, (job, *_) = planned(tmp_path / "run")
     epochs(job, 0.5)
-    (file,) = (tmp_path / "cache" / "validated").iterdir()
+    (file,) = (tmp_path / "cache" / "validated").rglob("*.jsonl")
     file.write_bytes(file.read_bytes() + b'{"job": 3}\n[]\n{"job": "a/0-0", "epo')
     epochs(job, 0.5, 0.4)
     assert [json.loads(line)["epoch"] for line in file.read_text().split("\n") if '"digest"' in line] == [1, 2]

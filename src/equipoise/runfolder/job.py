@@ -12,7 +12,7 @@ from equipoise.atomic_write import json_bytes
 from equipoise.protocol import Arm, InferenceSection, TrainingSection
 from equipoise.runfolder.chronology import record_of
 from equipoise.runfolder.evidence import RECORD_OF_BINDING
-from equipoise.runfolder.ledger import Ledger
+from equipoise.runfolder.ledger import first_event
 from equipoise.runfolder.paths import CHECKPOINT, DONE, HISTORY, JOBS, PREDICTIONS, WEIGHTS, draw_name, job_name
 from equipoise.runfolder.read import read_done, read_history
 from equipoise.runfolder.writer import Writer
@@ -112,8 +112,8 @@ class Job:
         LedgerError where the ledger cannot be read.
         """
         folder = self.run_folder
-        events = [] if folder is None else Ledger(folder).events
-        return events[0].hash if record_of(events) >= RECORD_OF_BINDING else ""
+        first = None if folder is None else first_event(folder)
+        return first.hash if first is not None and record_of([first]) >= RECORD_OF_BINDING else ""
 
     @property
     def predictions_file(self) -> Path:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from equipoise.atomic_write import sync
 from equipoise.errors import LedgerError
-from equipoise.plain_files import appending, bytes_of
+from equipoise.plain_files import appending, bytes_of, opened
 from equipoise.runfolder.paths import LEDGER
 
 LOCKED = "locked"
@@ -121,6 +121,23 @@ class Ledger:
         return next((event for event in reversed(self.events) if event.kind == kind), None)
 
 
+def first_event(folder: Path) -> Event | None:
+    """Return the first event of a run folder's ledger, by which its run is known; None where there is no whole line.
+
+    The rest is not read: every job asks, and a ledger has some events of every job. Raises LedgerError where the line
+    was changed.
+    """
+    path = folder / LEDGER
+    if not path.is_file():
+        return None
+    try:
+        with opened(path) as file:
+            line = file.readline()
+    except OSError as error:
+        raise LedgerError(f"{path} is not readable ({error}); restore the original file") from error
+    return _chained(path, [_text(path, line[:-1])])[0] if line.endswith(b"\n") else None
+
+
 def _read(path: Path) -> tuple[list[Event], int]:
     """Read and verify the events; return them with the bytes of their lines. An incomplete last line is left out."""
     if not path.is_file():
@@ -130,9 +147,14 @@ def _read(path: Path) -> tuple[list[Event], int]:
     except OSError as error:
         raise LedgerError(f"{path} is not readable ({error}); restore the original file") from error
     whole, newline, _ = content.rpartition(b"\n")
-    events: list[Event] = []
     # At line feeds alone: `splitlines` also divides at characters that a text within an event may hold.
-    for number, line in enumerate(_text(path, whole).split("\n") if newline else ()):
+    return _chained(path, _text(path, whole).split("\n") if newline else ()), len(whole) + len(newline)
+
+
+def _chained(path: Path, lines: Sequence[str]) -> list[Event]:
+    """Return the events of the first lines; raises LedgerError where one does not follow from those before."""
+    events: list[Event] = []
+    for number, line in enumerate(lines):
         event = _parse(path, number, line)
         previous = events[-1].hash if events else ""
         honest = _hash(event.number, event.time, event.kind, event.data, event.previous)
@@ -142,7 +164,7 @@ def _read(path: Path) -> tuple[list[Event], int]:
                 "the original file, or run the trial again in a new folder"
             )
         events.append(event)
-    return events, len(whole) + len(newline)
+    return events
 
 
 def _text(path: Path, content: bytes) -> str:

@@ -34,6 +34,12 @@ def append(name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         os.fsync(file.fileno())
 
 
+def files_in(folder: str) -> list[str]:
+    """Return the names of the files in a folder of the cache and in those below it, as `rows_of` takes them."""
+    place = cache_folder()
+    return sorted(file.relative_to(place).as_posix() for file in (place / folder).rglob("*.jsonl"))
+
+
 def rows_of(name: str, is_whole: Callable[[object], bool]) -> Iterator[Mapping[str, Any]]:
     """Yield the rows of a file; one that a crash, a flipped bit or a hand spoilt is left out.
 

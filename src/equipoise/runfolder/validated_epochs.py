@@ -2,8 +2,8 @@
 
 A job's folder can be deleted, and the job trained again; code of one's own may then start otherwise, and whoever looks
 at the validation results in between chooses among trainings. So a digest of each epoch goes into a file of the user's
-cache, one for each run, after the checkpoint that holds the epoch and before history.csv: a job that resumes repeats no
-epoch that stands there, and one that begins again gives equal digests.
+cache, one for each job of a run, after the checkpoint that holds the epoch and before history.csv: a job that resumes
+repeats no epoch that stands there, and one that begins again gives equal digests.
 """
 
 import hashlib
@@ -12,17 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from equipoise.errors import EquipoiseError
 from equipoise.plain_files import text_of
 from equipoise.progress import remark
 from equipoise.runfolder.evidence import WEIGHTS_FILE
 from equipoise.runfolder.job import Job
 from equipoise.runfolder.ledger import FAILED, FINISHED, VALIDATED, Ledger
 from equipoise.runfolder.paths import HISTORY
-from equipoise.runfolder.registry_file import append, is_text, rows_of
+from equipoise.runfolder.registry_file import append, files_in, is_text, rows_of
 from equipoise.runfolder.trained_seeds import register_validated
 from equipoise.runfolder.training_registry import runs_of_the_plan
 
+_FOLDER = "validated"
 _DIGITS = 16
 _END = 0
 """The epoch under which the outcome of a job is remembered."""
@@ -52,7 +52,8 @@ class EpochLog:
     def __init__(self, job: Job, run: str) -> None:
         """Read what is known of a job. run: as `Job.run_hash` returns it; nothing is remembered where it is empty."""
         self.job, self.run = job, run
-        self.known = {(one["epoch"], one["digest"]) for one in _rows(run) if _place(one) == self._place()}
+        rows = _rows(_file(run, job.name)) if run else ()
+        self.known = {(one["epoch"], one["digest"]) for one in rows if _place(one) == self._place()}
 
     def _place(self) -> tuple[str, str]:
         return self.job.name, _arithmetic(self.job)
@@ -77,7 +78,7 @@ class EpochLog:
         rows = [{"job": name, "arithmetic": arithmetic, "epoch": epoch, "digest": digest} for epoch, digest in new]
         try:
             if self.run:
-                append(_file(self.run), rows)
+                append(_file(self.run, name), rows)
         except OSError as error:
             remark(f"the validation results of {self.job.name} could not be recorded ({error})")
 
@@ -98,7 +99,7 @@ def validated_otherwise(run: str) -> set[str]:
     """
     digests: dict[tuple[str, str, int], set[str]] = {}
     for one in (run, *runs_of_the_plan(run)) if run else ():
-        for row in _rows(one):
+        for row in _all_rows(one):
             digests.setdefault((*_place(row), row["epoch"]), set()).add(row["digest"])
     return {name for (name, *_), several in digests.items() if len(several) > 1}
 
@@ -127,14 +128,20 @@ def _weights(end: Mapping[str, Any]) -> Any:
     return files.get(WEIGHTS_FILE) if isinstance(files, Mapping) else None
 
 
-def _file(run: str) -> str:
-    return f"validated/{run}.jsonl"
+def _file(run: str, job: str) -> str:
+    return f"{_FOLDER}/{run}/{job}.jsonl"
 
 
-def _rows(run: str) -> Iterator[Mapping[str, Any]]:
+def _all_rows(run: str) -> Iterator[Mapping[str, Any]]:
+    """Yield what is known of all jobs of a run."""
+    for file in files_in(f"{_FOLDER}/{run}"):
+        yield from _rows(file)
+
+
+def _rows(file: str) -> Iterator[Mapping[str, Any]]:
     try:
-        yield from rows_of(_file(run), _is_whole) if run else ()
-    except (OSError, EquipoiseError) as error:
+        yield from rows_of(file, _is_whole)
+    except OSError as error:
         remark(f"earlier validation results could not be looked up ({error})")
 
 
