@@ -51,7 +51,7 @@ class EpochLog:
 
     def __init__(self, job: Job, run: str) -> None:
         """Read what is known of a job. run: as `Job.run_hash` returns it; nothing is remembered where it is empty."""
-        self.job, self.run = job, run
+        self.job, self.run, self._behind = job, run, 0
         rows = _rows(_file(run, job.name)) if run else ()
         self.known = {(one["epoch"], one["digest"]) for one in rows if _place(one) == self._place()}
 
@@ -60,7 +60,10 @@ class EpochLog:
 
     def remember(self, history: Sequence[Mapping[str, float]]) -> None:
         """Append the epochs that are new; a cache that cannot be written causes a remark and no error."""
-        new = [one for one in enumerate(map(digest_of, history), start=1) if one not in self.known]
+        # Those of an earlier call stand: a checkpoint holds them, and a retry begins behind it.
+        rows, start = history[self._behind :], self._behind + 1
+        self._behind = len(history)
+        new = [one for one in enumerate(map(digest_of, rows), start=start) if one not in self.known]
         if not new:
             return
         if new[0][0] == 1:
