@@ -88,7 +88,8 @@ def retrained_jobs(names: Sequence[str]) -> str:
         f"{plural(len(names), 'job')} gave other weights, validation results or another outcome when trained again "
         f"({', '.join(names)}): validation results may have chosen between them, so these results are exploratory. The "
         "same plan gives the same numbers on one machine unless code draws random numbers that are not seeded, or "
-        "reads what the plan does not hold."
+        "reads what the plan does not hold: seed them (torch.initial_seed() gives a seed), or make what is read a "
+        "setting."
     )
 
 
