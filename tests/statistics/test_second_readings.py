@@ -59,7 +59,7 @@ def test_without_a_margin_there_is_no_posterior():
 
 
 def test_a_rule_without_training_has_no_posterior():
-    """Its prior is of methods some margins apart: of AUCs of .94 to .97 against .5 it made an interval of -.017 to .468."""
+    """Its prior is of methods some margins apart: for AUCs of .97 against .5 it made -.017 to .468."""
     values = drawn(200, (0.0, 0.0), gain=0.02)
     values["rule"] = np.full((1, 200), 0.3)
     judgement = judge(table("dice", values), primary="dice", margin=0.02, deterministic=("rule",))

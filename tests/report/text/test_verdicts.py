@@ -70,7 +70,15 @@ def _three(*verdicts: str) -> list[dict[str, Any]]:
             "No single arm is best, but DenseNet is better than U-Net.",
         ),
         (("equivalent",) * 3, "All arms are equivalent: every difference in AUC was shown to be smaller than 0.030."),
-        (("equivalent", "not_enough_data", "not_enough_data"), "1 of 3 pairs"),
+        (
+            ("equivalent", "not_enough_data", "not_enough_data"),
+            "DenseNet and U-Net are equivalent in AUC; 2 other pairs are undecided, so no arm can be called best with",
+        ),
+        (
+            ("equivalent", "equivalent", "refused"),
+            "DenseNet and U-Net are equivalent in AUC, DenseNet and DeepLab are equivalent in AUC; 1 comparison allows",
+        ),
+        (("a_better", "not_enough_data", "equivalent"), "DenseNet is better than U-Net; U-Net and DeepLab are equi"),
         (
             ("not_enough_data", "refused", "refused"),
             "no difference is distinguishable from chance, and 2 comparisons",

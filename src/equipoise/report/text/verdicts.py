@@ -10,6 +10,7 @@ from equipoise.report.results.recommendation import QUALITY, UNJUDGED, best_base
 from equipoise.report.text import audit
 from equipoise.report.text.amounts import about
 from equipoise.report.text.budget_reasons import evaluations_in_words
+from equipoise.report.text.tied_arms import verdicts_of_pairs
 from equipoise.report.text.truth import truth_in_words
 from equipoise.report.text.unfinished import so_far
 from equipoise.report.text.words import (
@@ -142,19 +143,7 @@ def _undecided(
         text = f"All arms are equivalent: every difference in {label} was shown to be smaller than {margin}."
         return Answer(question, text, detail)
     if not decided:
-        judged = sum(pair["verdict"] not in UNJUDGED for pair in pairs)
-        text = "no difference is distinguishable from chance"
-        if any(pair.get("withheld") for pair in pairs):
-            text = "failures that nobody saw could undo every difference that the tests alone find"
-        elif judged > 1:
-            text = f"none of the {judged} differences is distinguishable from chance"
-        if equal:
-            text = f"{equal} of {judged} pairs are equivalent and the others are undecided"
-        if judged < len(pairs):
-            text += (
-                f", and {plural(len(pairs) - judged, 'comparison')} allow{'s' * (len(pairs) - judged == 1)} no verdict"
-            )
-        return Answer(question, f"No arm can be called best with these {plural(patients, 'patient')}: {text}.", detail)
+        return Answer(question, _none_better(pairs, names, label, patients), detail)
     verdicts = "; ".join(f"{winner} is better than {losers}" for winner, losers in decided)
     shown = sum(len(losers) for losers in won.values())
     if len(decided) > _MOST_TOLD:  # a sentence of ten winners is read by nobody; the table has them all
@@ -163,11 +152,36 @@ def _undecided(
         unbeaten = listed([names[arm] for arm in arms if arm not in lost])
         text = f"No single arm is best: no arm was shown to be better than {unbeaten}"
         return Answer(question, f"{text}; {shown} of {len(pairs)} differences were shown.", detail)
+    shown_equal = verdicts_of_pairs(_equivalent(pairs, names), ())
     return Answer(
         question,
-        f"No single arm is best, but {verdicts}.",
+        f"No single arm is best, but {'; '.join(filter(None, [verdicts, shown_equal]))}.",
         f"{shown} of {len(pairs)} differences {'was' if shown == 1 else 'were'} shown. {detail}",
     )
+
+
+def _none_better(pairs: Sequence[Entry], names: Mapping[str, str], label: str, patients: int) -> str:
+    """Say that no arm was shown to be better than another; pairs that were shown to be equivalent come first."""
+    nobody = f"o arm can be called best with these {plural(patients, 'patient')}"
+    equivalent = _equivalent(pairs, names)
+    unjudged = sum(pair["verdict"] in UNJUDGED for pair in pairs)
+    judged = len(pairs) - unjudged
+    unsaid = f"{plural(unjudged, 'comparison')} allow{'s' * (unjudged == 1)} no verdict" if unjudged else ""
+    if equivalent:
+        rest = judged - len(equivalent)
+        undecided = f"{plural(rest, 'other pair')} {'is' if rest == 1 else 'are'} undecided" if rest else ""
+        shown = verdicts_of_pairs(equivalent, (), f" in {label}")
+        return f"{shown}; {' and '.join(filter(None, [undecided, unsaid]))}, so n{nobody}."
+    text = "no difference is distinguishable from chance"
+    if any(pair.get("withheld") for pair in pairs):
+        text = "failures that nobody saw could undo every difference that the tests alone find"
+    elif judged > 1:
+        text = f"none of the {judged} differences is distinguishable from chance"
+    return f"N{nobody}: {', and '.join(filter(None, [text, unsaid]))}."
+
+
+def _equivalent(pairs: Sequence[Entry], names: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(names[pair["a"]], names[pair["b"]]) for pair in pairs if pair["verdict"] == "equivalent"]
 
 
 def of_networks(pairs: Sequence[Entry]) -> bool:
