@@ -201,7 +201,7 @@ def test_the_error_beside_pooled_bins_is_that_of_the_bins() -> None:
     gaps = [abs(rows.positive[member == k].sum() - probability[member == k].sum()) for k in range(10)]
     error = mean_error(rows)
     words = calibration_figure({"a": rows}, {"a": error}, "malignant").panels[0].description
-    assert words.startswith(f"ECE of these bins {sum(gaps) / 4000:.3f}; mean of single runs: ECE {error.estimate:.3f}")
+    assert words.startswith(f"ECE of these bins {sum(gaps) / 4000:.3f}; of one run {error.estimate:.3f};")
     one = Rows(probability, rows.positive, rows.patient, np.zeros(4000, dtype=np.int64))
     assert calibration_figure({"a": one}, {"a": error}, "m").panels[0].description.startswith("ECE 0.")
 

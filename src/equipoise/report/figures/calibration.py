@@ -14,8 +14,8 @@ from equipoise.report.text.words import number
 
 _LINE = 14
 _SEVERAL = (
-    " The ECE of these bins is that of the diagram, where errors of runs in opposite directions cancel; the mean of "
-    "the errors of single runs is what one trained network shows."
+    " The ECE of these bins is that of the diagram, where errors of runs in opposite directions cancel; that of one "
+    "run is the mean of the errors of single runs."
 )
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _THRESHOLDS = np.round(np.arange(0.02, 0.81, 0.01), 2)
@@ -63,13 +63,13 @@ def calibration_figure(arms: Mapping[str, Rows], errors: Mapping[str, Calibratio
 
 
 def _errors_in_words(bins: Sequence[Bin], error: CalibrationError, several: bool) -> list[str]:
-    """Return the lines above a diagram: the error of its own bins, and the mean of several runs."""
+    """Return the lines above a diagram: the error of its own bins, and of one run, where there are several."""
     single = f"ECE {error.estimate:.3f}; chance alone {error.by_chance:.3f}"
     if not several:
         return [single]
     total = sum(b.n_rows for b in bins)
     pooled = sum(b.n_rows * abs(b.observed.estimate - b.predicted) for b in bins) / total
-    return [f"ECE of these bins {pooled:.3f}", f"mean of single runs: {single}"]
+    return [f"ECE of these bins {pooled:.3f}", f"of one run {error.estimate:.3f}; chance alone {error.by_chance:.3f}"]
 
 
 def _histogram(frame: Frame, probability: NDArray[np.float64]) -> None:
