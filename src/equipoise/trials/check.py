@@ -26,7 +26,7 @@ from equipoise.report.pages.cohort_page import Inspection, render_inspection, su
 from equipoise.report.results.gradient_evaluations import unequal_evaluations
 from equipoise.report.text.plans import plan_as_json, plan_sentences, prospect
 from equipoise.report.text.reasons import sentence
-from equipoise.report.text.words import plural
+from equipoise.report.text.words import cohort_title, plural
 from equipoise.runfolder.job import Job
 from equipoise.statistics.planning import Plan
 from equipoise.training.loop.forecast import Forecast
@@ -47,7 +47,7 @@ class Checked:
 
     jobs: all trainings, draws of tuning included; effort: the same in trainings of full length. pseudonyms: whether
     page, JSON and text name cases by pseudonyms; JSON and text of a cohort that has to be corrected name them plainly.
-    protocol_file: for commands in the text. by_pseudonyms: whether the fields hold pseudonyms already.
+    protocol_file: for commands in the text. trial: its name. by_pseudonyms: whether the fields hold pseudonyms already.
     """
 
     cohort: Cohort
@@ -67,6 +67,7 @@ class Checked:
     pseudonyms: bool = False
     protocol_file: str = ""
     by_pseudonyms: bool = False
+    trial: str = ""
 
     @property
     def may_run(self) -> bool:
@@ -153,6 +154,7 @@ class Checked:
             self.sentences(),
             self.warnings,
             self.prospect(),
+            self.trial,
         )
         return render_inspection(Inspection(*contents))
 
@@ -184,7 +186,10 @@ class Checked:
         if self.pseudonyms and self.may_run:
             return self._shown.text()
         patients = plural(len(set(self.cohort.patients.tolist())), "patient")
-        lines = [self.prospect(), f"{self.cohort.name}: {patients}, {plural(len(self.cohort), 'case')}"]
+        lines = [
+            self.prospect(),
+            f"{cohort_title(self.cohort.name, self.trial)}: {patients}, {plural(len(self.cohort), 'case')}",
+        ]
         if len(self.folds) > 1:
             lines.append(f"  the parts of fold 1 of {len(self.folds)}; every fold tests other patients:")
         for part, counts in self.sizes().items():
@@ -236,7 +241,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool)
         hides = shows_pseudonyms(protocol.cohort)
         return Checked(
             cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads, pseudonyms=hides,
-            protocol_file=protocol.file,
+            protocol_file=protocol.file, trial=protocol.trial.name,
         )  # fmt: skip
     cases = _rows(cohort, trial.cards)
     with under_way(watch, "looking for leaks"):
@@ -265,6 +270,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool)
         configured=trial.configured,
         pseudonyms=shows_pseudonyms(protocol.cohort),
         protocol_file=protocol.file,
+        trial=protocol.trial.name,
         warnings=[
             *(earlier_looks(protocol, trial.cohort, trial.folds, trial.cards) if looks_back else ()),
             *cautions(trial, leaks, named=True),

@@ -97,6 +97,19 @@ def test_one_arm_and_two_arms() -> None:
     assert answers(_results([pair], []), NAMES)[0].answer == pair["reason"]
 
 
+@pytest.mark.parametrize(("withheld", "bold"), [("a_better", 2), (None, 1)])
+def test_a_long_verdict_is_bold_as_far_as_it_decides(withheld: str | None, bold: int) -> None:
+    """Nine bold lines are read by nobody; what the terminal prints is whole."""
+    sentences = [
+        "The data do not show whether St. Anna or b has the better Dice: 0.538 against 0.495; p = 0.011.",
+        "If St. Anna failed in 8.08 % of patients, the result would be reversed.", "The power is under 1 %.",
+    ]  # fmt: skip
+    pair = _pair("St. Anna", "b", "not_enough_data") | {"reason": " ".join(sentences), "withheld": withheld}
+    first = answers(_results([pair], []), NAMES | {"St. Anna": "St. Anna"})[0]
+    assert (first.answer, first.more) == (" ".join(sentences[:bold]), " ".join(sentences[bold:]))
+    assert first.whole == pair["reason"]
+
+
 @pytest.mark.parametrize(
     ("verdicts", "words"),
     [

@@ -1,5 +1,6 @@
 """Verdicts in plain sentences that a radiologist can quote: one per question."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,13 +34,24 @@ _USE = "Which one should be used?"
 
 @dataclass(frozen=True)
 class Answer:
-    """A question, its answer in one sentence, and the details."""
+    """A question, its answer in one sentence, and the details.
+
+    more: the rest of a long answer, which a page prints in plain type, below the answer.
+    """
 
     question: str
     answer: str
     detail: str = ""
+    more: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The answer with its rest, as terminals print it."""
+        return f"{self.answer} {self.more}".strip()
 
 
+_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")
+_NON_INFERIOR = " is non-inferior to "
 _MOST_TOLD = 3
 """Arms that are better than others, and are named one by one in the first answer."""
 
@@ -115,7 +127,8 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
         remedy = " Add what is lacking, or leave such cases out for every arm (--common-cases)." if lacking else ""
         return Answer(question, f"Inconclusive: no comparison reached a verdict. {cause}{remedy}")
     if len(pairs) == 1:
-        return Answer(question, pair_sentence(pairs[0]))
+        answer, more = _of_one_pair(pairs[0])
+        return Answer(question, answer, more=more)
     won = {arm: [_loser(p) for p in pairs if _winner(p) == arm] for arm in arms}
     winner = next((arm for arm in arms if len(won[arm]) == len(arms) - 1), None)
     # Only an arm that beats every other is called the best: the first in a ranking may owe that to chance.
@@ -158,6 +171,17 @@ def _undecided(
         f"No single arm is best, but {'; '.join(filter(None, [verdicts, shown_equal]))}.",
         f"{shown} of {len(pairs)} differences {'was' if shown == 1 else 'were'} shown. {detail}",
     )
+
+
+def _of_one_pair(pair: Entry) -> tuple[str, str]:
+    """Return the sentence of a pair's verdict, with that on failures where these decided it; and the others."""
+    sentences = pair_sentence(pair)
+    for side in ("a", "b"):  # a name may hold what ends a sentence
+        sentences = sentences.replace(str(pair[side]), str(pair[side]).replace(". ", ".\0"))
+    parts = [part.replace("\0", " ") for part in _SENTENCES.split(sentences)]
+    decisive_count = 2 if pair.get("withheld") else 1
+    first = [part for at, part in enumerate(parts) if at < decisive_count or _NON_INFERIOR in part]
+    return " ".join(first), " ".join(part for part in parts if part not in first)
 
 
 def _none_better(pairs: Sequence[Entry], names: Mapping[str, str], label: str, patients: int) -> str:
