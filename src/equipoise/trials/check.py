@@ -18,13 +18,14 @@ from equipoise.cohorts.identities import sieve_of, user_key, with_pseudonyms
 from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits.leakage import IN_ONE_PART, Leak
 from equipoise.cohorts.splits.split import Fold
+from equipoise.configuration.design import FOLDS
 from equipoise.engines import local
 from equipoise.errors import CohortError
 from equipoise.progress import Watch, silent, under_way
 from equipoise.protocol import Protocol
 from equipoise.report.pages.cohort_page import Inspection, render_inspection, summary
 from equipoise.report.results.gradient_evaluations import unequal_evaluations
-from equipoise.report.text.plans import plan_as_json, plan_sentences, prospect
+from equipoise.report.text.plans import folds_instead, plan_as_json, plan_sentences, prospect
 from equipoise.report.text.reasons import sentence
 from equipoise.report.text.words import cohort_title, plural
 from equipoise.runfolder.job import Job
@@ -48,6 +49,7 @@ class Checked:
     jobs: all trainings, draws of tuning included; effort: the same in trainings of full length. pseudonyms: whether
     page, JSON and text name cases by pseudonyms; JSON and text of a cohort that has to be corrected name them plainly.
     protocol_file: for commands in the text. trial: its name. by_pseudonyms: whether the fields hold pseudonyms already.
+    given_parts: whether the source divides the patients.
     """
 
     cohort: Cohort
@@ -68,6 +70,7 @@ class Checked:
     protocol_file: str = ""
     by_pseudonyms: bool = False
     trial: str = ""
+    given_parts: bool = False
 
     @property
     def may_run(self) -> bool:
@@ -132,6 +135,7 @@ class Checked:
         """State the detectable difference and the cost of the trial."""
         planned = self.detectable
         lines = [*plan_sentences(planned), sentence(planned.assumptions)] if planned else [self.unplanned or ""]
+        lines += self._folds_instead()
         predicted = self.predicted()
         if predicted:
             minutes, memory = predicted["seconds"] / 60, predicted["memory_mb"]
@@ -139,6 +143,14 @@ class Checked:
             jobs = plural(self.jobs, "job")
             lines.append(f"predicted: {time} on an idle machine, and {memory:.0f} MB, for {jobs}")
         return lines
+
+    def _folds_instead(self) -> list[str]:
+        if self.detectable is None or len(self.folds) != 1 or self.given_parts:
+            return []
+        fold, patients = self.folds[0], len(set(self.cohort.patients.tolist()))
+        # Of five folds, each trains and validates on four fifths of the cases.
+        cases = len(fold.train) + len(fold.validation)
+        return folds_instead(self.detectable, patients, (FOLDS - 1) * len(self.cohort) / cases)
 
     def page(self) -> str:
         """Return the result as an HTML page with pictures."""
@@ -271,6 +283,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool)
         pseudonyms=shows_pseudonyms(protocol.cohort),
         protocol_file=protocol.file,
         trial=protocol.trial.name,
+        given_parts=protocol.split.scheme == "given",
         warnings=[
             *(earlier_looks(protocol, trial.cohort, trial.folds, trial.cards) if looks_back else ()),
             *cautions(trial, leaks, named=True),
