@@ -1,6 +1,7 @@
 """Check a trial before training: cases, leaks, problems, and the detectable difference."""
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -49,7 +50,8 @@ class Checked:
     jobs: all trainings, draws of tuning included; effort: the same in trainings of full length. pseudonyms: whether
     page, JSON and text name cases by pseudonyms; JSON and text of a cohort that has to be corrected name them plainly.
     protocol_file: for commands in the text. trial: its name. by_pseudonyms: whether the fields hold pseudonyms already.
-    given_parts: whether the source divides the patients.
+    given_parts: whether the source divides the patients. tested_seconds: what reading and testing took, as they will
+    before a run.
     """
 
     cohort: Cohort
@@ -71,6 +73,7 @@ class Checked:
     by_pseudonyms: bool = False
     trial: str = ""
     given_parts: bool = False
+    tested_seconds: float = 0.0
 
     @property
     def may_run(self) -> bool:
@@ -139,10 +142,19 @@ class Checked:
         predicted = self.predicted()
         if predicted:
             minutes, memory = predicted["seconds"] / 60, predicted["memory_mb"]
-            time = f"about {minutes:.1f} minutes" if minutes >= 1 else "under a minute"
+            duration = f"about {minutes:.1f} minutes" if minutes >= 1 else "under a minute"
             jobs = plural(self.jobs, "job")
-            lines.append(f"predicted: {time} on an idle machine, and {memory:.0f} MB, for {jobs}")
+            lines.append(
+                f"predicted: {duration} on an idle machine, and {memory:.0f} MB, for {jobs}{self._tests_before()}"
+            )
         return lines
+
+    def _tests_before(self) -> str:
+        """Return what a run does before it trains, and how long that took here; empty where it is under a minute."""
+        minutes = self.tested_seconds / 60
+        return (
+            f"; before that, a run reads and tests as this check did in {minutes:.1f} minutes" if minutes >= 1 else ""
+        )
 
     def _folds_instead(self) -> list[str]:
         if self.detectable is None or len(self.folds) != 1 or self.given_parts:
@@ -243,6 +255,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent, looks_back:
 
 def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool) -> Checked:
     """Check one cohort; raises RefusedFile for the first image that cannot be read."""
+    began = time.monotonic()
     cards = CaseCards(cohort, watch)
     try:
         with under_way(watch, "planning the split"):
@@ -284,6 +297,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool)
         protocol_file=protocol.file,
         trial=protocol.trial.name,
         given_parts=protocol.split.scheme == "given",
+        tested_seconds=time.monotonic() - began,
         warnings=[
             *(earlier_looks(protocol, trial.cohort, trial.folds, trial.cards) if looks_back else ()),
             *cautions(trial, leaks, named=True),

@@ -240,7 +240,7 @@ def test_cost_marks_what_nothing_dominates() -> None:
     figure = cost_figure([_entry("a"), dominated, _entry("c", latency=None)], "auc", "AUC", tied=["a", "c"])
     assert figure is not None
     assert [row["pareto"] for row in _table(figure)] == ["True", "False", "True"]
-    assert [row["tied_with_the_best"] for row in _table(figure)] == ["True", "False", "True"]
+    assert [row["not_shown_worse_than_the_best"] for row in _table(figure)] == ["True", "False", "True"]
     legend, speed = figure.panels
     assert sum("hollow" in part for part in legend.parts) == sum("hollow" in part for part in speed.parts) == 1
     assert "c: " not in speed.description, "its latency is unknown"

@@ -127,7 +127,8 @@ def test_a_trial_that_was_not_run_is_a_row_with_its_reason(study: Path) -> None:
     assert nothing["values"] == []
     assert "No trial is finished yet" in study_answers(nothing)[0].answer
     assert study_figures(nothing | {"ranks": {}}) == []
-    assert (study / "study.html").is_file()
+    page = (study / "study.html").read_text(encoding="utf-8")
+    assert "2 data sets × 2 networks × 4 optimizers" in page
 
 
 def answer_for(p: float | None, behind: float, workloads: int = 12) -> Any:

@@ -36,6 +36,7 @@ def render_study(results: Mapping[str, Any], tables: Sequence[Table], figures: S
         tables=tables,
         figures=figures,
         drawing=figure_drawings,
+        counted=plural,
     )
 
 
