@@ -57,6 +57,7 @@ def test_the_guard_that_withheld_a_verdict_is_in_the_paragraph() -> None:
     assert text.startswith("A verdict had also to hold with failures that the test patients do not exclude")
     assert "1 of 2 comparisons had no verdict for this reason" in text
     assert "nor to be equivalent and pairs whose verdict such failures could undo are" in _undecided(results)
+    assert _unseen({**results, "comparisons": [pair]}).endswith("; the comparison had no verdict for this reason.")
     calm = {"comparisons": [pair | {"unseen_failures": None, "withheld": None}], "endpoints": {"margin": None}}
     assert _unseen(calm) == ""
     assert "such failures" not in _undecided(calm)

@@ -222,7 +222,8 @@ def _unseen(results: Results) -> str:
     if _unjudged(results) or not any(pair.get("unseen_failures") for pair in pairs):
         return ""
     count = _withheld(results)
-    for_this = f"; {count} of {plural(len(pairs), 'comparison')} had no verdict for this reason" if count else ""
+    which = "the comparison" if len(pairs) == 1 else f"{count} of {len(pairs)} comparisons"
+    for_this = f"; {which} had no verdict for this reason" if count else ""
     return (
         "A verdict had also to hold with failures that the test patients do not exclude (an arm fails in a case and "
         "the other does not; upper bound of the rate: 3/n where none of n patients showed it, otherwise the one-sided "
