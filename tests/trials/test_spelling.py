@@ -130,6 +130,11 @@ def test_a_misspelt_name_of_own_code_is_refused_before_it_runs(tmp_path):
         names.refuse_misspelt(own(tmp_path, f"rules_for_spelling:{name}"))
 
 
+def test_where_code_is_refused_its_names_are_no_matter(tmp_path, monkeypatch):
+    monkeypatch.setenv("EQUIPOISE_NO_CODE", "1")
+    names.refuse_misspelt(own(tmp_path, "rules_for_spelling:SignDecy"))
+
+
 @pytest.mark.parametrize("text", ["from torch.optim import *\n", 'globals()["Rule"] = int\n', "def broken(:\n"])
 def test_what_cannot_be_read_is_left_to_the_import(tmp_path, text):
     names.refuse_misspelt(own(tmp_path, "rules_for_spelling:Rule", text))

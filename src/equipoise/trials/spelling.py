@@ -5,12 +5,13 @@ What cannot be read so is left to the trial of the arms, which builds them.
 """
 
 import ast
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from equipoise.errors import PredictionError, ProtocolError
-from equipoise.lookup import nearest, public_name, source_of
+from equipoise.lookup import NO_CODE, nearest, public_name, source_of
 from equipoise.protocol import Protocol
 from equipoise.protocol.sections import Named
 from equipoise.tasks import Task, task_named
@@ -79,7 +80,8 @@ def _check_foreign(model: Named) -> None:
 def _check_own(name: str, kind: str, folder: Path | None) -> None:
     """Refuse a name that a module of the user's own does not define, without running any of it."""
     module, _, attribute = name.partition(":")
-    file = source_of(name, folder) if attribute else None
+    # Where code is refused, that is what its user is told first.
+    file = source_of(name, folder) if attribute and not os.environ.get(NO_CODE) else None
     if file is None or file.suffix != ".py":
         return
     try:
