@@ -184,13 +184,13 @@ def _beside(margin: float | None, exceeds: bool) -> str:
 def unseen_failures(arm: str, rate: float, **facts: Any) -> str:
     """State the rate of failures that would reverse a difference, and the rate that the patients cannot exclude."""
     result = "the result would be reversed"
-    return f"{_also_failed(arm, rate, **facts)}, {result}; {_possible(**facts)}."
+    return f"{_also_failed(arm, rate, **facts)}, {result}; {_possible(arm, **facts)}."
 
 
 def unseen_beyond_margin(arm: str, rate: float, **facts: Any) -> str:
     """State the rate of failures that would lead beyond the margin, and the rate that the patients cannot exclude."""
     result = "the difference would exceed the margin"
-    return f"{_also_failed(f'{arm} or the other arm', rate, **facts)}, {result}; {_possible(**facts)}."
+    return f"{_also_failed(f'{arm} or the other arm', rate, **facts)}, {result}; {_possible(arm, **facts)}."
 
 
 def _also_failed(who: str, rate: float, **facts: Any) -> str:
@@ -204,19 +204,18 @@ def _failed(endpoint: str, unit: str, failed: float, **_others: Any) -> str:
     return f"{endpoint} {failed:.3g}{' ' * bool(unit)}{unit}"
 
 
-def _possible(seen: float, patients: int, excluded: float, assumed: str, **_others: Any) -> str:
+def _possible(arm: str, seen: float, patients: int, excluded: float, assumed: str, **_others: Any) -> str:
     """State the failures seen, the rate that they leave possible, and how to state another value of a failure."""
-    # A mean over runs: a run that fails where the other arm does not; hence no whole number.
-    some = f"{patients} patients without such a failure" if seen == 0 else _seen(seen, patients)
     remedy = f" (to state a less severe value of a failure: --failure-value {assumed}=VALUE)" if assumed else ""
-    return f"{some} cannot exclude a rate of up to {percent(excluded)}{remedy}"
-
-
-def _seen(seen: float, patients: int) -> str:
-    """Count the failures of the mean run among the patients."""
-    if seen == int(seen):
-        return f"{patients} patients with {int(seen)} such failure{'s' * (seen != 1)}"
-    return f"{patients} patients with {seen:.2g} such failures in the mean of the runs"
+    alone = f"{arm} failed where the other arm did not"
+    # Not a failure rate: cases in which both arms fail are none of these. A mean over runs, hence no whole number.
+    if seen == 0:
+        some = f"there was no patient of {patients} in whom {alone}"
+    elif seen == int(seen):
+        some = f"{alone} in {int(seen)} of {patients} patients"
+    else:
+        some = f"{alone} in {seen:.2g} patients of {patients} on average over the runs"
+    return f"{some}, which does not exclude a rate of up to {percent(excluded)}{remedy}"
 
 
 def equivalent(
