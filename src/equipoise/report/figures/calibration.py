@@ -33,8 +33,8 @@ def calibration_figure(arms: Mapping[str, Rows], errors: Mapping[str, Calibratio
         lines = _errors_in_words(bins, errors[arm], several=len(np.unique(rows.run)) > 1)
         drawing = Drawing(PANEL, 272 + _LINE, f"Reliability of {arm}", "; ".join(lines))
         drawing.text(0, 12, arm, "head")
-        for at, line in enumerate(lines):
-            drawing.text(0, 29 + at * _LINE, line, "small")
+        for row, line in enumerate(lines):
+            drawing.text(0, 29 + row * _LINE, line, "small")
         frame = Frame(drawing, 36, 58 + _LINE, PANEL - 44, 172, (0.0, 1.0))
         frame.y_axis(_TICKS, f"observed share {positive}")
         frame.x_axis(_TICKS, f"predicted probability of {positive}")
