@@ -26,7 +26,7 @@ def trial(names, split="", source="phantom", **changes):
 def test_images_that_count_as_patients_are_refused_with_a_remedy(known):
     (reason,) = refusals(trial(SIDES, source="manifest", patients_known=known), [])
     assert re.match(r"60 patients of \S+, such as 'P000_L-CC' and 'P000_R-CC', have names that end as", reason)
-    assert "(words behind 30 stems); state the patients with cohort.patient_pattern = '([^/_]+)_[^/]*$'" in reason
+    assert "(words beside 30 stems); state the patients with cohort.patient_pattern = '([^/_]+)_[^/]*$'" in reason
     assert 'or set split.patients = "confirmed" if each is a patient' in reason
     assert "give the true patients, or set" in refusals(trial(SIDES), [])[0], "this source takes no pattern"
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import f as f_distribution
 
-from equipoise.cohorts.splits.person_stems import FEWEST_STEMS, regular_stems, stem_of
+from equipoise.cohorts.splits.person_stems import FEWEST_STEMS, regular_stems
 from equipoise.evaluation.external.case_numbers import CaseNumbers, Floats, Ints
 
 AGREEING = 0.6
@@ -53,15 +53,15 @@ def joined_by_name(numbers: CaseNumbers, everyone: Collection[str]) -> tuple[dic
     regular = regular_stems(names)
     notes = []
     if regular is not None:
-        kind = regular.kind
+        kind, stem_of = regular.kind, regular.stem
         agreement = _agreement(numbers, regular.of)
         first, second = regular.example()
         if agreement.is_beyond_chance:
-            why = f"end as those of images of one person do, in the whole column ({kind} behind a common stem)"
-            return _joined(everyone, lambda name: stem_of(name, kind), (first, second), why, agreement)
+            why = f"end as those of images of one person do, in the whole column ({kind} beside a common stem)"
+            return _joined(everyone, stem_of, (first, second), why, agreement)
         notes.append(
             f"Patients such as {first!r} and {second!r} have names that end as those of images of one person do "
-            f"({kind} behind a common stem), but their scores do not show it: they were counted as {len(names):,} "
+            f"({kind} beside a common stem), but their scores do not show it: they were counted as {len(names):,} "
             "patients; if they are fewer persons, give the true patients."
         )
     for stem, why in (
