@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import takewhile
 from statistics import median
 
@@ -70,6 +71,8 @@ _TIMES_MORE_STEMS = 3
 """So many times more stems than numbers behind one: a person has few images, a hospital has many patients."""
 WORDS, DATES, PARTS, LETTERS, NUMBERS = "words", "dates", "parts", "letters", "numbers"
 """What stands beside a stem, from the surest sign of images to the weakest."""
+_REMEMBERED = 2**17
+"""Names of one cohort or table, each of which is looked at for every kind and again for what is left."""
 _MIDDLES = {DATES: _DATE_AT_END, LETTERS: _LETTER_AT_END, NUMBERS: _NUMBER_AT_END}
 
 
@@ -137,9 +140,7 @@ def stem_of(name: str, kind: str) -> str:
     >>> stem_of("P001_2021-03-14", DATES), stem_of("TCGA-02-0001-01Z-00-DX1", PARTS), stem_of("CC_L_000", WORDS)
     ('P001', 'TCGA-02-0001', '000')
     """
-    stem = _cut(_bare(name), _WORD_AT_END, many=True)
-    while match := _WORD_AT_START.match(stem):
-        stem = stem[match.end() :]
+    stem = _without_words(name)
     if kind == PARTS:
         behind = _BEHIND_A_PATIENT.search(_bare(name))
         stem = stem if behind is None else _bare(name)[: max(behind.start(group) for group in "abc")]
@@ -148,6 +149,15 @@ def stem_of(name: str, kind: str) -> str:
     return stem
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _without_words(name: str) -> str:
+    stem = _cut(_bare(name), _WORD_AT_END, many=True)
+    while match := _WORD_AT_START.match(stem):
+        stem = stem[match.end() :]
+    return stem
+
+
+@lru_cache(maxsize=_REMEMBERED)
 def _bare(name: str) -> str:
     """Return a name without what nobody sees, the suffix of a file, and a bracket at its end."""
     return _SUFFIX.sub("", skeleton(name)).rstrip(_EDGES)
