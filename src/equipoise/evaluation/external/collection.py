@@ -12,6 +12,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.arm_names import arm_names, fold_in
 from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.case_folders import folders_of
 from equipoise.evaluation.external.class_columns import other_sums, own_names, score_columns, with_scores
 from equipoise.evaluation.external.formats import Kind, kind_of
 from equipoise.evaluation.external.join import Part, join
@@ -335,7 +336,7 @@ def _reading(
     return Reading(
         source, kind, columns, tuple(cautions), digest, structures=structures_of(raw, columns),
         readings=(*table.notes, *(one for one in (*notes, *more) if one not in cautions), *aside),
-        used=used,
+        used=used, folders=folders_of(raw, used),
     )  # fmt: skip
 
 
