@@ -131,6 +131,17 @@ def test_a_reference_that_calls_test_cases_training_cases_is_refused(tmp_path: P
     assert len(collect([("a", own)], options).predictions) == CASES
 
 
+def test_folders_of_several_parts_are_asked_about() -> None:
+    mixed = [f"data/{part}/c{k}.png" for k, part in enumerate(rows(("train", "test")))]
+    with pytest.raises(PredictionError, match=r"as 'data/train/c0.png' and 'data/test/c20.png'.*add a column split"):
+        splits({"case": mixed})
+    assert splits({"case": mixed, "split": ["test"] * CASES}) == ["test"] * CASES
+    assert splits({"case": mixed, "split": rows(("train", "test"))}) == rows(("train", "test"))
+    for folder in ("train", "valid", "test"):
+        assert splits({"case": [f"{folder}/c{k}.png" for k in range(CASES)]}) == ["test"] * CASES
+    assert splits({"case": [f"site{k % 2}/test_{k}.png" for k in range(CASES)]}) == ["test"] * CASES
+
+
 def test_words_of_one_part() -> None:
     assert [part_of(one) for one in ("val", "Valid", "tuning set", "testset", "TrainSplit", "holdout")] == [
         "validation", "validation", "validation", "test", "train", "test",

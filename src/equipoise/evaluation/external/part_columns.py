@@ -120,6 +120,9 @@ def with_parts(
     for name in free if chosen is None else ():
         if name not in read:
             _refuse_doubtful(name, columns[name], source)
+    if chosen is None and not parts:
+        case = next((name for name, role in roles.items() if role == "case"), None)
+        _refuse_mixed_folders(() if case is None else columns[case].tolist(), source)
     if chosen is not None or not parts:
         return columns, [*kept]
     return _as_split(columns, roles, source, parts[0], kept)
@@ -256,6 +259,22 @@ def _refuse_doubtful(name: str, values: NDArray[Any], source: str) -> None:
         f"count as test rows; write train, validation or test in it and say so (--columns split={quote(name)}), or, if "
         f"it means something else, remove it or name it as a subgroup of an audit (--subgroup {quote(name)})"
     )
+
+
+def _refuse_mixed_folders(paths: Iterable[object], source: str) -> None:
+    """Raise PredictionError where some cases lie in folders of training or validation, and others in one of testing."""
+    held: dict[str, str] = {}
+    for path in dict.fromkeys(map(str, paths)):
+        for folder in path.replace("\\", "/").split("/")[:-1]:
+            if part := part_of(folder):
+                held.setdefault(part, path)
+    other = next((held[part] for part in (TRAIN, VALIDATION) if part in held), None)
+    if TEST in held and other is not None:
+        raise PredictionError(
+            f"{source} has cases in folders of parts, as {other!r} and {held[TEST]!r}, and rows of training must "
+            "not count as test rows; add a column split with train, validation or test in every row, as the networks "
+            "had them"
+        )
 
 
 def _two(source: str, one: Parts, other: Parts) -> str:
