@@ -97,7 +97,7 @@ def with_parts(
     or two disagree.
     """
     chosen = next((name for name, role in roles.items() if role == "split"), None)
-    if chosen is not None and _flag_of(chosen) and _flags(columns[chosen]) is not None:
+    if chosen is not None and _flag_of(chosen) and _are_flags(columns[chosen]):
         columns = {**columns, chosen: _flagged(columns, {chosen: str(_flag_of(chosen))}, source)}
     free = [name for name in columns if name not in roles and name not in taken and name not in subgroups]
     kept = [
@@ -175,7 +175,7 @@ def _certain(columns: Columns, free: Sequence[str], source: str) -> list[Parts]:
     made = [
         Parts((name,), np.array([part_of(cell) for cell in columns[name].tolist()], dtype=object)) for name in words
     ]
-    flags = {name: part for name in free if (part := _flag_of(name)) and _flags(columns[name]) is not None}
+    flags = {name: part for name in free if (part := _flag_of(name)) and _are_flags(columns[name])}
     return [*made, Parts(tuple(flags), _flagged(columns, flags, source))] if flags else made
 
 
@@ -210,10 +210,13 @@ def _flag_of(name: str) -> str | None:
     return None if word in _UNSURE_FLAGS else _PART.get(word)
 
 
-def _flags(values: NDArray[Any]) -> NDArray[np.bool_] | None:
-    """Return the truth values of a column of yes and no; None for another column."""
-    cells = [str(cell).strip().lower() for cell in values.tolist()]
-    return np.array([cell in _TRUE for cell in cells]) if set(cells) <= _TRUE | _FALSE else None
+def _are_flags(values: NDArray[Any]) -> bool:
+    return {str(cell).strip().lower() for cell in values.tolist()} <= _TRUE | _FALSE
+
+
+def _flags(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return the truth values of a column of yes and no."""
+    return np.array([str(cell).strip().lower() in _TRUE for cell in values.tolist()], dtype=bool)
 
 
 def _holds_words(values: NDArray[Any]) -> bool:
@@ -249,7 +252,7 @@ def _refuse_doubtful(name: str, values: NDArray[Any], source: str) -> None:
     )
     flag = _FLAG.fullmatch(bare(name))
     unsaid = unsaid or bool(
-        flag and (flag["a"] or flag["b"]) in _UNSURE_FLAGS and _flags(values) is not None and len(counts) > 1
+        flag and (flag["a"] or flag["b"]) in _UNSURE_FLAGS and _are_flags(values) and len(counts) > 1
     )
     if not total or not (unsaid or (looks and doubtful and many)):
         return
