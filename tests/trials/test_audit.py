@@ -266,8 +266,8 @@ def test_validation_rows_choose_operating_points(table: dict[str, Any]) -> None:
     found = audit(changed(table, split=split))
     assert found["arms"][0]["operating_point"]["thresholds"]
     assert found["cohort"]["split"] == {"train": 0, "validation": 0, "test": 108}
-    with pytest.raises(PredictionError, match="split 'held out'"):
-        audit(changed(table, split=np.full(720, "held out")))
+    with pytest.raises(PredictionError, match="split 'unseen'"):
+        audit(changed(table, split=np.full(720, "unseen")))
 
 
 @pytest.mark.long

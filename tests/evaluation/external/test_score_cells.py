@@ -77,3 +77,10 @@ def test_rows_keep_their_numbers_where_others_were_left_out(tmp_path: Path) -> N
 def test_missing_cells_do_not_hide_decimal_commas(tmp_path: Path) -> None:
     scores = collected(tmp_path, ["0,25", "n/a", "0,5", "1"]).predictions.scores[:, 1]
     assert np.array_equal(scores, [0.25, np.nan, 0.5, 1], equal_nan=True)
+
+
+def test_decimal_commas_have_exponents_and_lost_zeros(tmp_path: Path) -> None:
+    cells = ["6,735e-01", "2E-03", ",25", "1", "9,1e-05"]
+    assert np.array_equal(collected(tmp_path, cells).predictions.scores[:, 1], [0.6735, 0.002, 0.25, 1, 9.1e-05])
+    with pytest.raises(PredictionError, match=r"'0\.5' of case .* and '6,735e-01' .*; write all with points"):
+        collected(tmp_path, ["6,735e-01", "0.5", "0.25"])

@@ -6,6 +6,7 @@ are a question. Called classes have no curve, so only endpoints of calls are com
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from shlex import quote
 from typing import Any
 
@@ -81,6 +82,10 @@ def with_scores(
     blank = sum(str(text).lower() in _NO_TRUTH for text in texts)
     if blank:
         raise PredictionError(f"{source} has {blank} rows without a truth; fill it in, or remove the rows")
+    single = _of_one_class(columns, set(texts))
+    if single is not None:
+        used["score"], options = single[0], replace(options, positive=single[1])
+        columns = {"score" if name == single[0] else name: values for name, values in columns.items()}
     if any(name.startswith(SCORE) for name in columns):
         columns, notes = _completed(columns, source, options, sorted(set(texts)), notes, rows)
     else:
@@ -148,6 +153,20 @@ def _per_class(columns: Columns, source: str, truths: set[str]) -> tuple[Columns
         kind = "logits" if logits else "scores"
         return renamed, [f"The columns {', '.join(classes)} of {source} were read as {kind} of the classes."]
     return columns, []
+
+
+def _of_one_class(columns: Columns, truths: set[str]) -> tuple[str, str] | None:
+    """Return the one column that names one of two classes (prob_cancer), and that class, beside no other scores."""
+    if len(truths) != 2 or any(name.startswith(SCORE) or bare_heading(name) in _SCORES for name in columns):
+        return None
+    spelt = {one.lower(): one for one in sorted(truths)}
+    fitting = [
+        (name, spelt[match[place].lower()])
+        for name in columns
+        for pattern, place in ((_PER_CLASS, 2), (_AFTER_CLASS, 1))
+        if (match := pattern.fullmatch(name)) and match[place].lower() in spelt
+    ]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def _softmax(columns: Columns, source: str) -> Columns:

@@ -12,6 +12,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.arm_names import arm_names, fold_in
 from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.case_folders import folders_of
 from equipoise.evaluation.external.class_columns import other_sums, own_names, score_columns, with_scores
 from equipoise.evaluation.external.formats import Kind, kind_of
 from equipoise.evaluation.external.join import Part, join
@@ -19,6 +20,7 @@ from equipoise.evaluation.external.listed_patients import with_listed_patients
 from equipoise.evaluation.external.lists import FINDINGS, MASKS, MEDMNIST, REFERENCE, ListFile, read_list, whole_file
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
+from equipoise.evaluation.external.part_columns import refuse_other_part
 from equipoise.evaluation.external.reading import Caution, Reading, Repeated, RowNumbers, has_places
 from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
 from equipoise.evaluation.external.scopes import options_of_arm, refuse_unknown_scopes
@@ -161,6 +163,10 @@ def collect_table(table: Any, options: AuditOptions) -> Collected:
 def _collected(
     parts: list[Part], options: AuditOptions, truth: Mapping[str, str] | None, notes: list[str], lost: list[str]
 ) -> Collected:
+    without = [part.reading.columns for part in parts if "split" not in part.reading.columns]
+    for one in options.lists:
+        tested = (str(case) for columns in without for case in columns.get("case", ()))
+        refuse_other_part(f"the {one.kind} {one.path}", *one.others, tested)
     joined = join(parts, options, truth)
     lost += sorted(set(truth or ()) - set(joined.predictions.case.tolist()))
     assumptions = tuple(dict.fromkeys([*notes, *joined.notes]))
@@ -330,7 +336,7 @@ def _reading(
     return Reading(
         source, kind, columns, tuple(cautions), digest, structures=structures_of(raw, columns),
         readings=(*table.notes, *(one for one in (*notes, *more) if one not in cautions), *aside),
-        used=used,
+        used=used, folders=folders_of(raw, used),
     )  # fmt: skip
 
 

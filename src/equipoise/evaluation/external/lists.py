@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from equipoise.cohorts.formats.checksums import sha256
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.part_columns import listed_parts
 from equipoise.evaluation.external.roles import with_roles
 from equipoise.evaluation.external.table_file import Columns, TableFile, table_file
 
@@ -24,7 +25,8 @@ class ListFile:
     """A file beside the predictions. kind: in words. columns: role → column. notes: how columns were read.
 
     sha256: of the file, or over the hashes of a folder's files that were read. values: of a list, key → value.
-    names: of a training list, "case" and "patient" → those that it names.
+    names: of a training list, "case" and "patient" → those that it names. others: the column of parts, where it has
+    one, and key → the part of what is not of the test part.
     """
 
     path: str
@@ -35,6 +37,7 @@ class ListFile:
     notes: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    others: tuple[str, Mapping[str, str]] = ("", MappingProxyType({}))
 
     def record(self) -> dict[str, object]:
         """Return what results.json says of the file."""
@@ -78,7 +81,8 @@ def read_list(path: Path, key: str, value: str, kind: str, by_role: By = _NONE) 
             )
         first.setdefault(name, number)
     roles = {role: used[role] for role in (key, value)}
-    return ListFile(str(path), kind, len(values), table.sha256, roles, (*table.notes, *notes), values)
+    others = listed_parts(columns, key, used.keys(), str(path))
+    return ListFile(str(path), kind, len(values), table.sha256, roles, (*table.notes, *notes), values, others=others)
 
 
 def _with_roles(

@@ -55,7 +55,7 @@ class Reading:
 
     kind: in words, for the report. notes: what may mislead. readings: how columns were read, in sentences; used: role →
     column. sha256: of a single file, "" for a folder. candidates: a detector's, of the cases. structures: those that a
-    table itself names, or that a tool's file judges.
+    table itself names, or that a tool's file judges. folders: case → its folders, innermost first, of a table of paths.
     """
 
     path: str
@@ -67,6 +67,7 @@ class Reading:
     structures: tuple[str, ...] = ()
     readings: tuple[str, ...] = ()
     used: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def has_places(columns: Columns) -> bool:

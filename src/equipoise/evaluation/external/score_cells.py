@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.cohorts.layouts.tables import COMMA_NUMBER
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import PERCENT, AuditOptions
 from equipoise.evaluation.external.reading import Columns, RowNumbers
 from equipoise.evaluation.external.table_file import MISSING, number
 
 _WITH_SIGN = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*%")
-_WITH_COMMA = re.compile(r"[+-]?\d+,\d+")
 _OF_WORDS = 0.5
 """Share of cells that are no number above which a column holds words, and not numbers with a few faulty cells."""
 
@@ -68,7 +68,7 @@ def _refuse_odd_cells(
     source: str,
     rows: RowNumbers,
 ) -> None:
-    odd = [index for index in filled if not _is_number(cells[index]) and not _WITH_COMMA.fullmatch(cells[index])]
+    odd = [index for index in filled if not _is_number(cells[index]) and not COMMA_NUMBER.fullmatch(cells[index])]
     if odd and len(odd) <= _OF_WORDS * len(filled):
         more = f" ({len(odd)} such cells)" if len(odd) > 1 else ""
         raise PredictionError(
@@ -76,7 +76,7 @@ def _refuse_odd_cells(
             "correct it"
         )
     pointed = next((index for index in filled if _is_number(cells[index]) and "." in cells[index]), None)
-    comma = next((index for index in filled if _WITH_COMMA.fullmatch(cells[index])), None)
+    comma = next((index for index in filled if COMMA_NUMBER.fullmatch(cells[index])), None)
     if comma is not None and pointed is not None and not odd:
         raise PredictionError(
             f"{source} has in column {name!r} {cells[pointed]!r} {rows.of(pointed, columns)} and {cells[comma]!r} "

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.layouts.class_labels import is_missing
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.part_columns import part_of
 from equipoise.evaluation.external.table_file import as_numbers, columns_of, number, table_columns
 from equipoise.evaluation.predictions import SCORE, Predictions
 
@@ -24,7 +25,6 @@ _PEOPLE = ("case", "patient")
 _UNNAMED = ("unknown", "unnamed", "anonymous", "anonymized", "anonymised", "not available", "n.a.")
 """What stands in the place of a name, beside the marks of missing cells."""
 _KNOWN = (*_TEXT, "seed", "fold")
-_SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
 def read_table(path: Path, *, cases_are_patients: bool = False) -> Predictions:
@@ -89,10 +89,11 @@ def _names(values: NDArray[Any], name: str, source: str) -> NDArray[np.str_]:
 
 
 def _splits(values: NDArray[np.str_], source: str) -> NDArray[np.str_]:
-    unknown = sorted(set(values.tolist()) - _SPLITS.keys())
-    if unknown:
-        raise PredictionError(f"{source} has the split {unknown[0]!r}; write train, validation or test")
-    return np.array([_SPLITS[value] for value in values.tolist()])
+    parts = {value: part_of(value) for value in sorted(set(values.tolist()))}
+    unknown = next((value for value, part in parts.items() if part is None), None)
+    if unknown is not None:
+        raise PredictionError(f"{source} has the split {unknown!r}; write train, validation or test")
+    return np.array([parts[value] for value in values.tolist()])
 
 
 def _numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64]:
