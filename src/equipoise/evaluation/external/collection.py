@@ -107,7 +107,7 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     parts = [_part(source, options, truth) for source in named if source.kind is not Kind.MASK]
     parts, notes_on_detectors = _detected(parts, options)
     notes += notes_on_detectors
-    parts = with_listed_patients([*parts, *mask_parts], options.patients)
+    parts = with_listed_patients([*parts, *mask_parts], options)
     refuse_unused(parts, replace(given_options, lists=options.lists), truth)
     notes += [*notes_on_structures, *(note for part in parts for note in part.reading.notes)]
     if options.truth is not None and options.truth.is_dir() and true_masks:
@@ -153,9 +153,10 @@ def collect_table(table: Any, options: AuditOptions) -> Collected:
     columns = columns_of(table, name)
     rows = np.arange(len(next(iter(columns.values()), ()))) + 1
     part = Part("", _reading(TableFile(columns, "", rows), name, "table in memory", options_of_arm(options, ""), truth))
-    parts, notes = _detected(with_listed_patients([part], options.patients), options)
+    parts, notes = _detected(with_listed_patients([part], options), options)
     refuse_unused(parts, options, truth)
-    return _collected(parts, options, truth, [*notes, *part.reading.notes], [])
+    notes += [note for one in parts for note in one.reading.notes]
+    return _collected(parts, options, truth, notes, [])
 
 
 def _collected(

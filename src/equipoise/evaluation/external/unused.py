@@ -6,7 +6,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.join import Part
-from equipoise.evaluation.external.lists import SCOPES
+from equipoise.evaluation.external.lists import PATIENTS, SCOPES
 from equipoise.evaluation.external.structures import description
 
 SCORE = "score_"
@@ -18,7 +18,8 @@ def refuse_unused(parts: Sequence[Part], options: AuditOptions, truth: Mapping[s
     for is_given, used, option, why in _rules(options, truth):
         if is_given and not any(used(part) for part in parts):
             kinds = ", ".join(dict.fromkeys(part.reading.kind for part in parts))
-            raise PredictionError(f"{option} does nothing with these files ({kinds}): {why}; leave it out")
+            remedy = "" if ";" in why else "; leave it out"
+            raise PredictionError(f"{option} does nothing with these files ({kinds}): {why}{remedy}")
 
 
 _Rule = tuple[bool, Callable[[Part], bool], str, str]
@@ -37,11 +38,23 @@ def _rules(options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_
         "--truth",
         "they hold the truth already, or need none",
     )
-    yield options.patients is not None, _lacks_patients, "--patients", "they name the patient of every case"
+    yield options.patients is not None, _lacks_patients, "--patients", _without_use_of_patients(options)
     alone = options.cases_are_patients and options.patients is None
     yield alone, _lacks_patients, "--cases-are-patients", "they name the patient of every case"
     both = options.cases_are_patients and options.patients is not None
     yield both, lambda _: False, "--cases-are-patients", "a list of patients is given, which contradicts it"
+
+
+def _without_use_of_patients(options: AuditOptions) -> str:
+    """Return why a list of patients has no use: another statement, or a list of other cases, since it beats a guess."""
+    roles = [role for role in options.columns if role.rpartition(".")[2] == "patient"]
+    own = [role for role in roles if role.rpartition(".")[0] != SCOPES[PATIENTS]]
+    if not own:
+        return "no case of theirs is in the list; name the cases alike in both, or leave it out"
+    return (
+        f"--columns states their own column of patients; leave {'= and '.join(own)}= out of it, so that the list "
+        "decides, or leave --patients out"
+    )
 
 
 def _states_columns(options: AuditOptions) -> bool:
