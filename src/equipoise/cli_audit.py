@@ -4,6 +4,8 @@ import argparse
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from equipoise.cli_options import Joined
+
 if TYPE_CHECKING:
     from equipoise.trials.audit_settings import AuditSettings
 
@@ -43,7 +45,10 @@ def _add_comparison(audit: argparse.ArgumentParser) -> None:
     comparison.add_argument("--secondary", type=_names, metavar="NAMES", help="further endpoints (default: what fits)")
     comparison.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
     comparison.add_argument(
-        "--margins", metavar="NAME=X,…", help="margins of secondary endpoints, tested in this order after the primary"
+        "--margins",
+        action=Joined,
+        metavar="NAME=X,…",
+        help="margins of secondary endpoints, tested in this order after the primary",
     )
     comparison.add_argument("--control", metavar="ARM", help="compare every arm only with this one")
     comparison.add_argument("--positive", metavar="CLASS", help="the positive class (default: the second of two)")
@@ -67,11 +72,11 @@ def _add_comparison(audit: argparse.ArgumentParser) -> None:
 
 def _add_facts(audit: argparse.ArgumentParser) -> None:
     files = audit.add_argument_group("facts that are not in the files")
-    files.add_argument("--columns", metavar="ROLE=NAME,…", help=(
+    files.add_argument("--columns", action=Joined, metavar="ROLE=NAME,…", help=(
         "the role of each column: case=StudyID,truth=y_true, for one file alone V1.case=ID,truth.truth=Diagnosis; "
         "arms=a+b for a column per arm; sheet=NAME of an Excel file"
     ))  # fmt: skip
-    files.add_argument("--scores", metavar="SCALE", help=(
+    files.add_argument("--scores", action=Joined, metavar="SCALE", help=(
         "what columns of scores hold: probabilities, percent or logits; V1=percent,V2=logits for one arm alone"
     ))  # fmt: skip
     files.add_argument(

@@ -1,6 +1,24 @@
 """Long lists of options of the command line."""
 
 import argparse
+from collections.abc import Sequence
+from typing import Any
+
+
+class Joined(argparse.Action):
+    """An option whose repetitions are joined by commas: a refusal proposes one to add, beside those already typed."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Add a value to those before."""
+        del parser, option_string
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, str(values) if before is None else f"{before},{values}")
 
 
 def samplesize_options(size: argparse.ArgumentParser) -> None:
@@ -31,11 +49,14 @@ def samplesize_options(size: argparse.ArgumentParser) -> None:
     )
     size.add_argument("--control", metavar="ARM", help="compare every arm only with this one (default: all pairs)")
     size.add_argument("--positive", metavar="CLASS", help="for tables: the positive class")
-    size.add_argument("--columns", metavar="ROLE=NAME,…", help="for tables: the role of each column")
+    size.add_argument("--columns", action=Joined, metavar="ROLE=NAME,…", help="for tables: the role of each column")
     size.add_argument("--patients", metavar="FILE", help="for tables: CSV of case and patient")
     size.add_argument("--cases-are-patients", action="store_true", help="for tables: every case is a different patient")
     size.add_argument(
-        "--scores", metavar="SCALE", help="for tables: what scores are (probabilities, percent, logits; V1=percent)"
+        "--scores",
+        action=Joined,
+        metavar="SCALE",
+        help="for tables: what scores are (probabilities, percent, logits; V1=percent)",
     )
     size.add_argument(
         "--common-cases", action="store_true", help="for tables: leave out cases without a prediction of every arm"

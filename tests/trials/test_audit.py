@@ -123,9 +123,7 @@ def test_different_truths_are_refused_or_left_out(table: dict[str, Any]) -> None
     truth[5] = "a" if truth[5] == "b" else "b"
     with pytest.raises(PredictionError, match="case '005' has another truth"):
         audit(changed(table, truth=truth))
-    assert "1 of 120 cases have another truth in some" in said(
-        audit(changed(table, truth=truth), common_cases=True)
-    )
+    assert "1 of 120 cases have another truth in some" in said(audit(changed(table, truth=truth), common_cases=True))
 
 
 def test_foreign_files_are_named(tmp_path: Path) -> None:

@@ -98,9 +98,7 @@ def test_checklists_and_methods_state_what_was_left_out_and_nothing_of_training(
     assert page.count(f"Tested: {patients}. Left out: {omitted}; 1 row that repeats another one in every column.") == 2
     assert "56 test cases of 56 patients (every case a different patient, as the caller stated), one training" in page
     assert f"Left out were {omitted} and 1 row that repeats another one in every column." in page
-    assert (
-        page.count("were to be left out for all arms, as the caller asked; 4 of 60 test cases were left out,") == 2
-    )
+    assert page.count("were to be left out for all arms, as the caller asked; 4 of 60 test cases were left out,") == 2
     kept = [ill for case, ill in ILL.items() if case not in ("001", "002", "007", "059")]
     assert f"test: {kept.count(False)} no, {kept.count(True)} yes." in page
     assert not any(claim in page for claim in ("train: 0", "validation: 0"))

@@ -173,6 +173,13 @@ def test_a_list_of_patients_decides_unless_the_column_is_stated(
         results([*command, "--columns", "patient=patient"])
 
 
+def test_statements_may_be_typed_in_several_options() -> None:
+    """A refusal proposes `--columns role=NAME` beside those already typed: the first must not be lost."""
+    words = ["t.csv", "--columns", "a.case=ID", "--scores", "a=percent", "--columns", "b.score=p", "--scores", "logits"]
+    settings = settings_of(parser().parse_args(words))
+    assert (settings.columns, settings.scores) == ("a.case=ID,b.score=p", "a=percent,logits")
+
+
 def test_names_that_were_joined_are_not_also_said_to_be_two_people() -> None:
     cases = [str(k) for k in range(40)]
     table = {

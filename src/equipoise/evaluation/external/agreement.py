@@ -108,13 +108,10 @@ def common(table: Predictions) -> tuple[Predictions, list[str]]:
     held[position[scored], number.ravel()[scored]] = True
     present = np.zeros_like(held)
     present[position, number.ravel()] = True
-    lost = ~held.all(axis=1)
-    if not lost.any():
+    lost = np.flatnonzero(~held.all(axis=1))
+    if not len(lost):
         return table, notes
-    reasons = {
-        str(one): NO_SCORE if has_rows else NO_ROW
-        for one, has_rows in zip(case[lost], present[lost].all(axis=1), strict=True)
-    }
+    reasons = {str(case[k]): NO_SCORE if present[k].all() else NO_ROW for k in lost.tolist()}
     note = (
         f"{len(reasons)} of {len(case)} test cases lack a prediction of some arm and were left out for all, as "
         "requested."

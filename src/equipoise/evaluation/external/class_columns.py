@@ -18,6 +18,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import LOGITS, PERCENT, PROBABILITIES, AuditOptions
 from equipoise.evaluation.external.called_classes import refuse_unnamed_calls, scores_of_calls
 from equipoise.evaluation.external.headings import bare_heading
+from equipoise.evaluation.external.likely_columns import likely
 from equipoise.evaluation.external.likeness import refuse_unlisted
 from equipoise.evaluation.external.reading import Columns, RowNumbers
 from equipoise.evaluation.external.rival_columns import refuse_rivals
@@ -371,5 +372,5 @@ def _refuse_unknown_arms(columns: Columns, source: str, options: AuditOptions) -
         raise PredictionError(
             f"{source} has the columns {', '.join(unknown)} beside the truth, but their role is not clear; if each is "
             f"an arm, add --columns arms={quote('+'.join(unknown))}; if one is the score, add --columns "
-            f"score={quote(unknown[0])}; name class scores score_<class>"
+            f"score={quote(likely('score', columns, unknown))}; name class scores score_<class>"
         )

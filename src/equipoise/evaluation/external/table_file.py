@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -269,10 +270,11 @@ def _sheet(path: Path, sheets: Mapping[str, list[tuple[int, list[str]]]], sheet:
         listed = ", ".join(sheets) or "none"
         raise PredictionError(f"{path} has no filled sheet {sheet or ''}".rstrip() + f" (filled: {listed}); name one")
     if len(sheets) > 1 and sheet is None:
-        first = next(iter(sheets))
+        # Cases fill a sheet; a title page, or a summary, does not.
+        longest = quote(max(sheets, key=lambda name: len(sheets[name])))
         raise PredictionError(
-            f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={first}, of "
-            f"one arm ARM.sheet={first})"
+            f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={longest}, "
+            f"of one arm ARM.sheet={longest})"
         )
     refuse_titles(sheets[sheet or next(iter(sheets))], str(path))
     (top, header), *body = sheets[sheet or next(iter(sheets))]

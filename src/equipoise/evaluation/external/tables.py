@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.layouts.class_labels import is_missing
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.likely_columns import likely
 from equipoise.evaluation.external.table_file import as_numbers, columns_of, number, table_columns
 from equipoise.evaluation.predictions import SCORE, Predictions
 
@@ -47,10 +48,11 @@ def from_table(
         )
     if "case" not in columns:
         free = [name for name in columns if name not in _KNOWN and not name.startswith(SCORE)]
+        likely_one = quote(likely("case", columns, free))
         role = f"{arm}.case" if arm else "case"
         raise PredictionError(
             f"{source} has no column 'case' (it has {', '.join(columns)}); name the case of each row, or say "
-            f"which column holds it (--columns {role}={quote((free or ['NAME'])[0])})"
+            f"which column holds it (--columns {role}={likely_one})"
         )
     if "patient" not in columns and not cases_are_patients:
         raise PredictionError(

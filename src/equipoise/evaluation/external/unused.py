@@ -8,6 +8,7 @@ from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.join import Part
 from equipoise.evaluation.external.lists import PATIENTS, SCOPES
 from equipoise.evaluation.external.structures import description
+from equipoise.evaluation.external.unknown_scores import refuse_unknown_scores
 
 SCORE = "score_"
 _TOOLS = (masks.KIND, medmnist.KIND, monai.METRICS, monai.VALUES, nnunet.KIND)
@@ -15,7 +16,8 @@ _TOOLS = (masks.KIND, medmnist.KIND, monai.METRICS, monai.VALUES, nnunet.KIND)
 
 def refuse_unused(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] | None) -> None:
     """Raise PredictionError for the first thing stated that no file has a use for; `truth`: that of a CSV, if read."""
-    for is_given, used, option, why in _rules(options, truth):
+    refuse_unknown_scores(parts, options, truth, _TOOLS)
+    for is_given, used, option, why in _rules(parts, options, truth):
         if is_given and not any(used(part) for part in parts):
             kinds = ", ".join(dict.fromkeys(part.reading.kind for part in parts))
             remedy = "" if ";" in why else "; leave it out"
@@ -25,7 +27,7 @@ def refuse_unused(parts: Sequence[Part], options: AuditOptions, truth: Mapping[s
 _Rule = tuple[bool, Callable[[Part], bool], str, str]
 
 
-def _rules(options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_Rule]:
+def _rules(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_Rule]:
     yield _states_columns(options), _is_table, "--columns", "their columns are those of the tool that wrote them"
     yield options.scores is not None, _has_scores_of_a_table, "--scores", "they hold no table of class scores"
     yield options.positive is not None, _has_scores, "--positive", "they hold no class scores"
@@ -36,13 +38,21 @@ def _rules(options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_
         options.truth is not None,
         _needs_truth(options, truth),
         "--truth",
-        "they hold the truth already, or need none",
+        _without_use_of_truth(parts),
     )
     yield options.patients is not None, _lacks_patients, "--patients", _without_use_of_patients(options)
     alone = options.cases_are_patients and options.patients is None
     yield alone, _lacks_patients, "--cases-are-patients", "they name the patient of every case"
     both = options.cases_are_patients and options.patients is not None
     yield both, lambda _: False, "--cases-are-patients", "a list of patients is given, which contradicts it"
+
+
+def _without_use_of_truth(parts: Sequence[Part]) -> str:
+    """Return why a truth has no use: a table's own column, or values that were computed with a truth before."""
+    own = [str(part.reading.used.get("truth", "truth")) for part in parts if "truth" in part.reading.columns]
+    if own:
+        return f"they hold the truth already (column {own[0]!r})"
+    return "they hold values of metrics, which were computed with a truth before, and need none"
 
 
 def _without_use_of_patients(options: AuditOptions) -> str:
