@@ -25,7 +25,7 @@ from equipoise.report import write_pages
 from equipoise.report.summary import results_of
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
 from equipoise.runfolder.read import RunFolder
-from equipoise.statistics.endpoints import CALLED, PRIMARY_OF_SCORES
+from equipoise.statistics.endpoints import CALLED, PRIMARY_OF_SCORES, is_share
 from equipoise.trials.audit_agreement import OnPersons, agreed
 from equipoise.trials.audit_names import hidden
 from equipoise.trials.audit_plan import own_metrics, plan_of
@@ -124,7 +124,8 @@ def audit_as_stated(
     plan = plan_of(table, collected, settings)
     run = run_of(table, plan, collected, [*plan.chosen, *notes, *plan.notes], settings.images)
     persons = [note for note in notes if isinstance(note, OnPersons)]
-    results = results_of(run) | {"assumptions": [*collected.readings, *collected.notes, *persons]}
+    printed = [*persons, *plan.chosen]
+    results = results_of(run) | {"assumptions": [*collected.readings, *collected.notes, *printed]}
     if out is None and not as_written:
         return results
     shown = (run, results) if settings.ids == PLAIN else hidden(run, results, user_key(), collected)
@@ -147,7 +148,7 @@ def _reading(settings: AuditSettings) -> AuditOptions:
         own=own_metrics([settings.primary, *(settings.secondary or ())], regions),
         columns=columns, calls=tuple(one.name for one in CALLED), scores=scores_text(settings.scores),
         positive=settings.positive, primary=settings.primary, ignore=tuple(settings.ignore),
-        below_chance=settings.below_chance, lists=tuple(lists),
+        below_chance=settings.below_chance, lists=tuple(lists), is_share=is_share,
     )  # fmt: skip
 
 

@@ -27,7 +27,14 @@ from equipoise.runfolder.paths import LOCK
 from equipoise.runfolder.read import read_folder
 from equipoise.statistics.adjudication import twin_arms
 from equipoise.statistics.analysis import Analysis, analyse
-from equipoise.statistics.endpoints import PRIMARY_OF_MASKS, PRIMARY_OF_SCORES, Endpoint, endpoint_named, of_case
+from equipoise.statistics.endpoints import (
+    PRIMARY_OF_MASKS,
+    PRIMARY_OF_SCORES,
+    Endpoint,
+    endpoint_named,
+    is_share,
+    of_case,
+)
 from equipoise.statistics.margins import refuse_margin_of_range
 from equipoise.statistics.panel import align
 from equipoise.statistics.power import POWER, SEEDS
@@ -197,7 +204,7 @@ def _of_tables(sources: Sequence[str], primary: str | None, settings: AuditSetti
     options = AuditOptions(
         positive=settings.positive, columns=columns,
         cases_are_patients=settings.cases_are_patients, scores=scores_text(settings.scores),
-        below_chance=settings.below_chance,
+        below_chance=settings.below_chance, is_share=is_share,
         patients=None if listed is None else read_list(Path(str(listed)), "case", "patient", PATIENTS, columns).values,
     )  # fmt: skip
     collected = collect([(arm, Path(path)) for arm, path in given], options)

@@ -66,8 +66,9 @@ def _as_patient(cells: Cells) -> tuple[float, ...]:
 
 
 def _as_truth(cells: Cells) -> tuple[float, ...]:
-    several = len(set(_words(cells))) > 1
-    return float(several and not _is_fraction(cells)), -_distinct(cells)
+    words = set(_words(cells))
+    are_names = _is_fraction(cells) or any(map(_is_padded, words))
+    return float(len(words) > 1 and not are_names), -_distinct(cells)
 
 
 def _as_score(cells: Cells) -> tuple[float, ...]:

@@ -133,6 +133,11 @@ def with_roles(
     return renamed, notes
 
 
+def metric_called(name: str) -> str | None:
+    """Return our name of a metric by a heading that is its whole name, None for any other."""
+    return _METRIC_OF.get(bare(name))
+
+
 def known_metric(name: str) -> bool:
     """Return whether a column's name is that of a metric, alone or of one structure (dice, dice_liver, liver-dice)."""
     _, dash, quantity = _split(name)

@@ -60,6 +60,20 @@ def plain_numbers(
     return columns, options, notes
 
 
+def percentages(cells: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return cells as percentages, NaN where one is missing; None unless all others have the sign %.
+
+    >>> percentages(np.array(["62,9 %", "", "7%"], dtype=object)).tolist(), percentages(np.array(["62,9"]))
+    ([62.9, nan, 7.0], None)
+    """
+    texts = [_text(cell) for cell in cells.tolist()]
+    matches = [_WITH_SIGN.fullmatch(text) for text in texts]
+    filled = [match for text, match in zip(texts, matches, strict=True) if text.lower() not in MISSING]
+    if not filled or not all(filled):
+        return None
+    return np.array([np.nan if match is None else float(match[1].replace(",", ".")) for match in matches])
+
+
 def _refuse_odd_cells(
     columns: Mapping[str, NDArray[Any]],
     cells: list[str],

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
-from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.audit_options import PERCENT, AuditOptions
 from equipoise.evaluation.external.join import Part
 from equipoise.evaluation.external.lists import PATIENTS, SCOPES
+from equipoise.evaluation.external.scopes import options_of_arm
 from equipoise.evaluation.external.structures import description
 from equipoise.evaluation.external.unknown_scores import refuse_unknown_scores
 
@@ -29,7 +30,8 @@ _Rule = tuple[bool, Callable[[Part], bool], str, str]
 
 def _rules(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_Rule]:
     yield _states_columns(options), _is_table, "--columns", "their columns are those of the tool that wrote them"
-    yield options.scores is not None, _has_scores_of_a_table, "--scores", "they hold no table of class scores"
+    why = "they hold no table of class scores, and percentages of no metric that is a share, as Dice is"
+    yield options.scores is not None, _has_a_scale(options), "--scores", why
     yield options.positive is not None, _has_scores, "--positive", "they hold no class scores"
     yield bool(options.classes), _unnamed_scores(truth), "--classes", "they hold no unnamed class scores"
     yield options.metric is not None, _measures(options), "--metric", "they hold no unnamed values"
@@ -84,8 +86,14 @@ def _has_scores(part: Part) -> bool:
     return any(name.startswith(SCORE) for name in part.reading.columns)
 
 
-def _has_scores_of_a_table(part: Part) -> bool:
-    return _is_table(part) and _has_scores(part)
+def _has_a_scale(options: AuditOptions) -> Callable[[Part], bool]:
+    def used(part: Part) -> bool:
+        """Return whether a table has class scores, or metrics that are shares and were called percentages."""
+        percent = options_of_arm(options, part.arm).scores == PERCENT
+        shared = percent and any(options.is_share(name) for name in part.reading.columns)
+        return _is_table(part) and (_has_scores(part) or shared)
+
+    return used
 
 
 def _unnamed_scores(truth: Mapping[str, str] | None) -> Callable[[Part], bool]:
