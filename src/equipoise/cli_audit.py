@@ -4,7 +4,7 @@ import argparse
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from equipoise.cli_options import Joined
+from equipoise.cli_joined import Joined
 
 if TYPE_CHECKING:
     from equipoise.trials.audit_settings import AuditSettings
@@ -42,7 +42,9 @@ def _add_comparison(audit: argparse.ArgumentParser) -> None:
         metavar="ENDPOINT",
         help="the endpoint of the verdict (default: auc; for masks, the mean Dice)",
     )
-    comparison.add_argument("--secondary", type=_names, metavar="NAMES", help="further endpoints (default: what fits)")
+    comparison.add_argument(
+        "--secondary", type=_names, metavar="NAMES", help="further endpoints (default: what fits, and your own metrics)"
+    )
     comparison.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
     comparison.add_argument(
         "--margins",
@@ -77,7 +79,8 @@ def _add_facts(audit: argparse.ArgumentParser) -> None:
         "arms=a+b for a column per arm; sheet=NAME of an Excel file"
     ))  # fmt: skip
     files.add_argument("--scores", action=Joined, metavar="SCALE", help=(
-        "what columns of scores hold: probabilities, percent or logits; V1=percent,V2=logits for one arm alone"
+        "what columns of scores hold: probabilities, percent or logits; V1=percent,V2=logits for one arm alone; "
+        "percent also for metrics that are shares, as Dice"
     ))  # fmt: skip
     files.add_argument(
         "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of the true masks for "
@@ -89,7 +92,9 @@ def _add_facts(audit: argparse.ArgumentParser) -> None:
     )
     files.add_argument("--images", metavar="FOLDER", help="images named by case, for the example cases of the report")
     files.add_argument("--patients", metavar="FILE", help="table of case and patient")
-    files.add_argument("--regions", metavar="NAMES", help="name=1+2 for labels, or names in the order of the channels")
+    files.add_argument("--regions", metavar="NAMES", help=(
+        "name=1+2 for labels, or names in the order of the channels; of tables, the structures in the names of columns"
+    ))  # fmt: skip
     files.add_argument("--classes", type=_names, default=(), metavar="NAMES", help="names in the order of the scores")
     files.add_argument("--metric", metavar="NAME", help="what the values of a MONAI file measure")
     files.add_argument(
@@ -97,7 +102,7 @@ def _add_facts(audit: argparse.ArgumentParser) -> None:
         help="the value that a failed case gets, for a metric without a worst value, such as hd95=60"
     )  # fmt: skip
     for side in ("higher", "lower"):
-        text = f"your own metric, where {side} is better"
+        text = f"your own metrics (a,b or repeated), where {side} is better"
         files.add_argument(f"--{side}-is-better", action="append", default=[], metavar="METRIC", help=text)
     files.add_argument(
         "--ids", default="pseudonyms", choices=["pseudonyms", "plain"],

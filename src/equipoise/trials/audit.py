@@ -76,7 +76,7 @@ def audit(
     smallest difference that matters. control: compare every arm with this one alone. secondary: by default those that
     the files allow. truth: folder of true masks, MedMNIST .npz, or table of case, truth. regions: see `parse_regions`.
     columns: roles of columns, as `parse_columns` reads them. scores: "probabilities", "percent" or "logits", where a
-    table does not say, or a mapping of arm to one of them.
+    table does not say, or a mapping of arm to one of them; "percent" also of metrics that are shares, as Dice.
     ignore: labels of the true masks that nobody annotated, whose voxels count for no arm.
     threshold: the score of the positive class from which sensitivity, specificity, PPV and NPV call a case so.
     images: folder of images named by case, for the example cases of the report.

@@ -10,9 +10,8 @@ from equipoise.evaluation.external import AuditOptions, Collected, collect, pars
 from equipoise.evaluation.external.wide_structures import by_region, means_over
 
 ORGANS = ("Leber", "Tumor", "Niere")
-VALUES = {
-    f"c{k:02d}": tuple(map(float, row)) for k, row in enumerate(np.random.default_rng(3).uniform(0.2, 1, (25, 3)))
-}
+DRAWN = np.random.default_rng(3).uniform(0.2, 1, (25, 3)).tolist()
+VALUES = {f"c{k:02d}": tuple(row) for k, row in enumerate(DRAWN)}
 
 
 def wide(path: Path, heading: str, values: dict[str, tuple[float | None, ...]]) -> Path:
