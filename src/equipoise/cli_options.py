@@ -34,6 +34,8 @@ def samplesize_options(size: argparse.ArgumentParser) -> None:
     size.add_argument("--control", metavar="ARM", help="compare every arm only with this one (default: all pairs)")
     size.add_argument("--positive", metavar="CLASS", help="for tables: the positive class")
     size.add_argument("--columns", action=Joined, metavar="ROLE=NAME,…", help="for tables: the role of each column")
+    size.add_argument("--truth", metavar="PATH", help="for tables of scores, or masks: the truth, as audit takes it")
+    size.add_argument("--regions", metavar="NAMES", help="for tables and masks: the structures, as audit takes them")
     size.add_argument("--patients", metavar="FILE", help="for tables: CSV of case and patient")
     size.add_argument("--cases-are-patients", action="store_true", help="for tables: every case is a different patient")
     size.add_argument(

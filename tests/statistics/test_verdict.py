@@ -171,3 +171,9 @@ def test_medians_are_of_seed_averaged_cases(segmentation: Maker) -> None:
     values = np.random.default_rng(0).random((2, 3, 9))
     found = paired_differences(analysed(segmentation(values), "dice"), "a", "b")
     np.testing.assert_allclose(found, values[0].mean(axis=0) - values[1].mean(axis=0))
+
+
+def test_a_rate_of_failures_of_0_is_not_called_perfect() -> None:
+    text = sentence(Reason("both_perfect", endpoint="failure rate Liver", best=0.0))
+    assert text == "Every test case has failure rate Liver 0 in both arms, so there is no difference to test."
+    assert "perfect" in sentence(Reason("both_perfect", endpoint="AUC", best=1.0))

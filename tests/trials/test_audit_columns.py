@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,11 @@ def test_a_refusal_names_all_structures_and_leads_on(form: str, options: dict[st
     made = table(*map(form.format, ("Leber", "Tumor")))
     with pytest.raises(PredictionError) as refusal:
         audit(made, **options)
-    option, value = shlex.split(re.findall(r"\((--regions [^)]*)\)", str(refusal.value))[0])
-    assert (option, value) == ("--regions", "Leber,Tumor")
-    assert judged(audit(made, regions=value, **options))[0] == "dice"
+    commands = [shlex.split(one) for one in re.findall(r"\((--regions [^)]*)\)", str(refusal.value))]
+    assert commands[0] == ["--regions", "Leber,Tumor"]
+    assert judged(audit(made, regions="Leber,Tumor", **options))[0] == "dice"
+    assert commands[1:] == ([["--regions", "Leber,Tumor", "--primary", "dice_Leber"]] if options else [])
+    assert judged(audit(made, "dice_Leber", regions="Leber,Tumor"))[0] == "dice_Leber"
 
 
 def test_columns_with_a_direction_are_judged_and_the_others_are_named_with_what_judges_them() -> None:
@@ -69,8 +72,19 @@ def test_a_direction_of_no_column_is_refused_with_the_nearest_name() -> None:
         audit(table("Liver"), "Liver", higher_is_better=["Livr"])
 
 
+def test_a_structure_that_one_file_lacks_is_in_no_mean_and_the_refusal_leads_on(tmp_path: Path) -> None:
+    paths = {"a": tmp_path / "a.csv", "b": tmp_path / "b.csv"}
+    for arm, names in (("a", ("x", "y")), ("b", ("x", "y", "z"))):
+        rows = [",".join([f"c{k}", *(f"{DRAW.uniform():.4f}" for _ in names)]) for k in range(40)]
+        paths[arm].write_text("\n".join([",".join(["case", *(f"dice_{one}" for one in names)]), *rows]) + "\n")
+    options: dict[str, Any] = {"cases_are_patients": True, "primary": "dice"}
+    with pytest.raises(PredictionError, match=r"--regions x,y\)"):
+        audit(paths, regions="x,y,z", **options)
+    assert judged(audit(paths, regions="x,y", **options))[0] == "dice"
+
+
 def test_a_mean_that_the_table_holds_is_not_asked_for() -> None:
     refuse_lacking_mean("dice", ["dice", "dice_a"])
     refuse_lacking_mean("hd95", ["dice_a", "dice_b"])
-    with pytest.raises(PredictionError, match="--primary 'a dice'"):
+    with pytest.raises(PredictionError, match="--regions a,b --primary dice_a"):
         refuse_lacking_mean("dice", ["a dice", "b dice"])

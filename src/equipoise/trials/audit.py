@@ -119,7 +119,7 @@ def audit_as_stated(
     if out is not None:
         # Checked first: reading thousands of masks for a result that cannot be written would waste hours.
         prove_ours(Path(out), AUDIT)
-    collected = _collected(predictions, _reading(settings), watch)
+    collected = _collected(predictions, reading_options(settings), watch)
     table, notes = agreed(collected, settings)
     plan = plan_of(table, collected, settings)
     run = run_of(table, plan, collected, [*plan.chosen, *notes, *plan.notes], settings.images)
@@ -134,7 +134,7 @@ def audit_as_stated(
     return shown[1] if as_written else results
 
 
-def _reading(settings: AuditSettings) -> AuditOptions:
+def reading_options(settings: AuditSettings) -> AuditOptions:
     """Return what the readers of files need to know."""
     regions, columns = parse_regions(settings.regions), parse_columns(settings.columns)
     patients = _patients(settings.patients, columns)

@@ -49,10 +49,11 @@ def refuse_lacking_mean(name: str, columns: Collection[str]) -> None:
     parts = [column for column, metric in metric_of.items() if metric == name]
     if name in columns or not parts:
         return
-    regions = ",".join(structures_among(parts))
+    regions = quote(",".join(structures_among(parts)))
+    one = quote(f"{name}_{structures_among(parts)[0]}")
     raise PredictionError(
         f"no column holds {name!r} of all structures, and {', '.join(parts)} are of one each; name the structures, for "
-        f"their mean (--regions {quote(regions)}), or compare one (--primary {quote(parts[0])})"
+        f"their mean (--regions {regions}), or compare one (--regions {regions} --primary {one})"
     )
 
 

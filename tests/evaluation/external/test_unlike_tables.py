@@ -55,8 +55,9 @@ def test_columns_read_as_metrics_are_named_with_what_to_type() -> None:
     command = str(refusal.value).partition("(--columns ")[2]
     typed = shlex.split(command.rpartition("), or give")[0])[0]
     assert parse_columns(typed) == {"A.truth": ("Befund (0/1)",), "A.score": ("KI [%]",)}
-    with pytest.raises(PredictionError, match=r"A has .*dice\), and B has .*iou\), .*same metrics"):
+    with pytest.raises(PredictionError, match=r"A has .*dice, and B has .*iou, .*same metrics") as refusal:
         joined({"case": list("abcd"), "dice": ILL}, {"case": list("abcd"), "iou": ILL})
+    assert "classes" not in str(refusal.value)
 
 
 def test_a_number_that_one_table_of_scores_has_beside_them_is_left_out() -> None:

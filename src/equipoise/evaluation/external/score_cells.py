@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import PERCENT, AuditOptions
 from equipoise.evaluation.external.reading import Columns, RowNumbers
+from equipoise.evaluation.external.score_strays import REMEDY
 from equipoise.evaluation.external.table_file import MISSING, number
 
 _WITH_SIGN = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*%")
@@ -87,7 +88,7 @@ def _refuse_odd_cells(
         more = f" ({len(odd)} such cells)" if len(odd) > 1 else ""
         raise PredictionError(
             f"{source} has {cells[odd[0]]!r} in column {name!r} {rows.of(odd[0], columns)}{more}, which is no number; "
-            "correct it"
+            f"{REMEDY}"
         )
     pointed = next((index for index in filled if _is_number(cells[index]) and "." in cells[index]), None)
     comma = next((index for index in filled if _WITH_COMMA.fullmatch(cells[index])), None)

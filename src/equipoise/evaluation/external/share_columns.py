@@ -18,7 +18,7 @@ from equipoise.evaluation.external.score_cells import percentages
 from equipoise.evaluation.external.score_scales import PERCENT as LIKE_PERCENT
 from equipoise.evaluation.external.score_scales import UNIT, each_run, scale_of
 from equipoise.evaluation.external.score_strays import REMEDY, Place, outside, sentence_outside
-from equipoise.evaluation.external.table_file import as_numbers
+from equipoise.evaluation.external.table_file import as_numbers, hundredths
 from equipoise.evaluation.predictions import SCORE
 
 Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ def without_signs(columns: Columns, names: Iterable[str], source: str) -> tuple[
     for name in names:
         values = percentages(columns[name])
         if values is not None:
-            columns = {**columns, name: values / 100}
+            columns = {**columns, name: hundredths(values)}
             notes.append(f"The cells of {name!r} of {source} have the sign % and were divided by 100.")
     return columns, notes
 
@@ -65,7 +65,7 @@ def shares(
         if signed and _spans(values, columns)[0][2] <= 1:
             continue
         _refuse_other_scales(values, Place(source, name, columns, rows))
-        divided[name] = values / 100
+        divided[name] = hundredths(values)
     if not divided:
         return columns, []
     note = f"The values of {', '.join(divided)} of {source} are percentages, as stated, and were divided by 100."

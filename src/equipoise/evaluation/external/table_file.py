@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.formats.checksums import check_size, read_bytes, sha256
 from equipoise.cohorts.formats.limits import MIB, Limits
-from equipoise.cohorts.layouts.tables import decoded, with_points
+from equipoise.cohorts.layouts.tables import NO_NUMBER, decoded, with_points
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.header_row import refuse_titles
 
 TEXT = (".csv", ".tsv")
 EXCEL = (".xlsx", ".xlsm")
 SUFFIXES = (*TEXT, ".parquet", *EXCEL)
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "#n/a", "."})
+MISSING = NO_NUMBER
 """Words, in small letters, by which tables mark a missing number."""
 _SEPARATORS = (",", ";", "\t", "|")
 _LIMITS = Limits(file_bytes=512 * MIB)
@@ -114,6 +114,17 @@ def as_numbers(values: NDArray[Any]) -> NDArray[np.float64] | None:
         return np.array([number(cell) for cell in values.tolist()], dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def hundredths(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return percentages as shares: 4.4 as 0.044 and not as 0.044000000000000004, which no table held.
+
+    >>> hundredths(np.array([4.4, 87.25, np.nan])).tolist()
+    [0.044, 0.8725, nan]
+    """
+    # Only where that keeps all decimals: rounding could make equal what a program told apart.
+    known = values[np.isfinite(values)]
+    return np.round(values / 100, 12) if np.array_equal(np.round(known, 10), known) else values / 100
 
 
 def number(cell: Any) -> float:

@@ -37,7 +37,8 @@ def refuse_unlike(tables: Sequence[Predictions]) -> None:
     for table in tables[1:]:
         if table.classes == first.classes and table.metrics.keys() == first.metrics.keys():
             continue
-        both = f"{_described(first)}, and {_described(table)}"
+        classes = bool(first.classes or table.classes)
+        both = f"{_described(first, classes)}, and {_described(table, classes)}"
         if bool(table.classes) != bool(first.classes):
             unread = first if table.classes else table
             remedy = f"say which are the truth and the score ({_columns(unread)}), or give the same kind for every arm"
@@ -48,9 +49,12 @@ def refuse_unlike(tables: Sequence[Predictions]) -> None:
         raise PredictionError(f"{both}, so the arms cannot be compared: {remedy}")
 
 
-def _described(table: Predictions) -> str:
-    has = f"classes {', '.join(table.classes)}" if table.classes else "no classes"
+def _described(table: Predictions, classes: bool) -> str:
+    """Say what a table holds; classes: whether one of those compared has class scores, which others then lack."""
     metrics = f"columns read as metrics: {', '.join(table.metrics)}" if table.metrics else ""
+    if not classes:
+        return f"{_arms(table)} has {metrics or 'no column of numbers'}"
+    has = f"classes {', '.join(table.classes)}" if table.classes else "no classes"
     return f"{_arms(table)} has {has}" + (f" ({metrics})" if metrics else "")
 
 

@@ -52,6 +52,8 @@ def few_patients_yet(patients: int, fewest: int) -> str:
 
 def both_perfect(endpoint: str, best: float) -> str:
     """Describe two arms at the end of the scale."""
+    if best == 0:  # a rate of failures, an error, a distance
+        return f"Every test case has {endpoint} 0 in both arms, so there is no difference to test."
     return f"Both arms are perfect on these cases ({endpoint} {best:g}); harder cases are needed."
 
 
