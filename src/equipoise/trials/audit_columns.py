@@ -34,12 +34,10 @@ def directions_named(given: Sequence[str], columns: Collection[str], option: str
         parts = [one.strip() for one in text.split(",") if one.strip()]
         whole = text in columns or ":" in text or not parts
         names += [text] if whole else parts
-    # Tables of class scores have endpoints that are no columns.
     lacking = [name for name in names if name not in columns and ":" not in name]
-    if lacking and columns:
-        raise PredictionError(
-            f"{option} {lacking[0]!r} is no column of numbers that every arm has; {nearest(lacking[0], columns)}"
-        )
+    if lacking:
+        remedy = nearest(lacking[0], columns) if columns else "these have none; leave it out"
+        raise PredictionError(f"{option} {lacking[0]!r} is no column of numbers that every arm has; {remedy}")
     return tuple(dict.fromkeys(names))
 
 

@@ -13,6 +13,8 @@ from equipoise.evaluation.external.reading import Columns
 from equipoise.evaluation.external.table_file import MISSING, as_numbers
 
 Cells = NDArray[Any]
+_FEW = 0.2
+"""Share of different cells at most which a column holds classes: a person has a few images, a class has many."""
 
 
 def likely(role: str, columns: Columns, free: Iterable[str]) -> str:
@@ -30,6 +32,11 @@ def likely(role: str, columns: Columns, free: Iterable[str]) -> str:
 def may_be_scores(columns: Columns, names: Iterable[str]) -> list[str]:
     """Return the columns of numbers that are no ids: numbers that begin with zeros are names."""
     return [name for name in names if as_numbers(columns[name]) is not None and _has_numbers(columns[name])]
+
+
+def may_be_patients(cells: Cells) -> bool:
+    """Return whether cells may name people: no fractions, no few classes, none empty."""
+    return not _is_fraction(cells) and _distinct(cells) > _FEW and len(_words(cells)) == len(cells)
 
 
 def _has_numbers(cells: Cells) -> bool:
@@ -62,7 +69,7 @@ def _as_case(cells: Cells) -> tuple[float, ...]:
 def _as_patient(cells: Cells) -> tuple[float, ...]:
     distinct = _distinct(cells)
     # Names repeat, as people have several images, but not as classes do.
-    return float(not _is_fraction(cells)), float(0.2 < distinct < 1), distinct
+    return float(not _is_fraction(cells)), float(_FEW < distinct < 1), distinct
 
 
 def _as_truth(cells: Cells) -> tuple[float, ...]:

@@ -36,8 +36,9 @@ def reading_of(
     columns, means = means_over(columns, list(options.regions), source)
     remarks = [*notes, *named, *cells, *signs, *more, *scaled, *means]
     cautions = [one for one in remarks if isinstance(one, Caution)] + other_sums(columns, source)
-    columns, aside = without_words(columns, source, options.subgroups)
+    plain, aside = without_words(columns, source, options.subgroups)
+    words = {name: cells for name, cells in columns.items() if name not in plain}
     return Reading(
-        source, kind, columns, tuple(cautions), table.sha256, structures=structures_of(raw, columns),
+        source, kind, plain, tuple(cautions), table.sha256, structures=structures_of(raw, plain), aside=words,
         readings=(*table.notes, *(one for one in remarks if one not in cautions), *aside), used=used,
     )  # fmt: skip

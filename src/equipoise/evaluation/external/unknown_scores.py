@@ -22,9 +22,9 @@ def refuse_unknown_scores(
 
     truth: case → class of a reference. tools: the kinds of files whose columns their tools name.
     """
-    needs = [("--positive", options.positive is not None), ("--scores", options.scores is not None)]
-    others = [option for option, is_given in needs if is_given]
-    if truth is None and not others:
+    needs = {"--truth": truth, "--positive": options.positive, "--scores": options.scores}
+    given = [option for option, value in needs.items() if value is not None]
+    if not given:
         return
     unknown = [(part, names) for part in parts if (names := _candidates(part, options, tools))]
     if not unknown:
@@ -37,10 +37,9 @@ def refuse_unknown_scores(
     roles["score"] = likely("score", columns, names)
     typed = ",".join(f"{scope}{role}={quote(name)}" for role, name in roles.items())
     what = " and the ".join(f"{role}" for role in roles)
-    leave = "" if truth is not None else f", or, if they are values of a metric, leave {' and '.join(others)} out"
     raise PredictionError(
         f"{part.reading.path} has no column that is known as the {what} (it has {', '.join(free)}); say which one is "
-        f"(--columns {typed}){leave}"
+        f"(--columns {typed}), or, if the columns are metrics, leave {' and '.join(given)} out"
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.called_classes import positive_of
+from equipoise.evaluation.external.wide_structures import structure_in
 from equipoise.evaluation.predictions import Predictions
 
 
@@ -45,8 +46,15 @@ def refuse_unlike(tables: Sequence[Predictions]) -> None:
         elif table.classes != first.classes:
             remedy = "give the classes the same names in the truth of every table"
         else:
+            both_have = [name for name in _structures(first) if name in _structures(table)]
             remedy = "give every arm the same metrics, under the same names"
+            remedy += f", or name the structures (--regions {quote(','.join(both_have))})" if both_have else ""
         raise PredictionError(f"{both}, so the arms cannot be compared: {remedy}")
+
+
+def _structures(table: Predictions) -> list[str]:
+    """Return the words beside a known metric in the names of columns."""
+    return list(dict.fromkeys(pair[1] for name in table.metrics if (pair := structure_in(name)) is not None))
 
 
 def _described(table: Predictions, classes: bool) -> str:
