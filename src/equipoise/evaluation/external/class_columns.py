@@ -19,6 +19,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import LOGITS, PERCENT, PROBABILITIES, AuditOptions
 from equipoise.evaluation.external.called_classes import refuse_unnamed_calls, scores_of_calls
 from equipoise.evaluation.external.headings import bare_heading
+from equipoise.evaluation.external.likely_columns import likely
 from equipoise.evaluation.external.likeness import refuse_unlisted
 from equipoise.evaluation.external.reading import Columns, RowNumbers
 from equipoise.evaluation.external.rival_columns import refuse_rivals
@@ -29,7 +30,7 @@ from equipoise.evaluation.external.score_scales import (
     refuse_stated_logits,
 )
 from equipoise.evaluation.external.score_strays import REMEDY, Place, fractions, outside, sentence_outside
-from equipoise.evaluation.external.table_file import as_numbers
+from equipoise.evaluation.external.table_file import as_numbers, hundredths
 from equipoise.evaluation.external.two_classes import sides
 from equipoise.evaluation.predictions import SCORE
 
@@ -194,7 +195,7 @@ def _completed(
     if options.scores == PERCENT and len(names) > 1:
         scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
         refuse_no_percentages(scores, place)
-        shares = dict(zip(names, scores.T / 100, strict=True))
+        shares = dict(zip(names, hundredths(scores.T), strict=True))
         return {**columns, **shares}, [*notes, f"The scores of {source} are percentages and were divided by 100."]
     if options.scores == PROBABILITIES:
         scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
@@ -318,7 +319,7 @@ def _probability(cells: NDArray[Any], place: Place, options: AuditOptions) -> tu
         refuse_no_percentages(score[:, None], place)
         cautions = fractions(score, place, cells)
         note = f"The scores {name!r} of {source} are percentages and were divided by 100."
-        return score / 100, [*cautions, note]
+        return hundredths(score), [*cautions, note]
     if kind is None and "logit" in name.lower():
         raise PredictionError(
             f"{source} has the column {name!r} with values from 0 to 1 only; say what they are (--scores "
@@ -390,5 +391,5 @@ def _refuse_unknown_arms(columns: Columns, source: str, options: AuditOptions) -
         raise PredictionError(
             f"{source} has the columns {', '.join(unknown)} beside the truth, but their role is not clear; if each is "
             f"an arm, add --columns arms={quote('+'.join(unknown))}; if one is the score, add --columns "
-            f"score={quote(unknown[0])}; name class scores score_<class>"
+            f"score={quote(likely('score', columns, unknown))}; name class scores score_<class>"
         )

@@ -54,7 +54,9 @@ def join(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] 
         for name in options.subgroups:
             _describe(attributes.setdefault(name, {}), name, columns, path)
         own = {name: values for name, values in columns.items() if name not in options.subgroups}
-        table = from_table(own, path, arm=part.arm, cases_are_patients=options.cases_are_patients)
+        table = from_table(
+            own, path, arm=part.arm, cases_are_patients=options.cases_are_patients, aside=part.reading.aside
+        )
         tables.append(_with_candidates(table, part.reading.candidates))
     tables, note = _same_columns(tables, {one for part in parts for one in part.reading.structures})
     predictions = concatenate(tables)

@@ -3,10 +3,12 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 
 from equipoise.cohorts.formats.checksums import sha256
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.likely_columns import likely
 from equipoise.evaluation.external.part_columns import listed_parts
 from equipoise.evaluation.external.roles import with_roles
 from equipoise.evaluation.external.table_file import Columns, TableFile, table_file
@@ -56,9 +58,10 @@ def read_list(path: Path, key: str, value: str, kind: str, by_role: By = _NONE) 
     for role in (key, value):
         if role not in columns:
             free = [name for name in table.columns if name not in used.values()]
+            likely_one = quote(likely(role, table.columns, free))
             raise PredictionError(
                 f"the {kind} {path} has no column that is known as the {role} (it has {', '.join(table.columns)}); say "
-                f"which one is (--columns {SCOPES.get(kind, kind)}.{role}={(free or ['NAME'])[0]})"
+                f"which one is (--columns {SCOPES.get(kind, kind)}.{role}={likely_one})"
             )
     if not len(columns[key]):
         raise PredictionError(f"the {kind} {path} has a header and no rows; save it again")

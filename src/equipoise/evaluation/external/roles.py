@@ -136,6 +136,18 @@ def with_roles(
     return renamed, notes
 
 
+def metric_called(name: str) -> str | None:
+    """Return our name of a metric by a heading that is its whole name, None for any other."""
+    return _METRIC_OF.get(bare(name))
+
+
+def known_metric(name: str) -> bool:
+    """Return whether a column's name is that of a metric, alone or of one structure (dice, dice_liver, liver-dice)."""
+    _, dash, quantity = _split(name)
+    parts = [name, quantity if dash else "", *(name[:k] for k, letter in enumerate(name) if letter == "_")]
+    return any(bare(part) in _METRIC_OF for part in parts if part)
+
+
 def was_read(name: str, source: str, role: str) -> str:
     """Return the note on a column that has a role under another name."""
     return f"The column {name!r} of {source} was read as the {role}."

@@ -11,6 +11,7 @@ from equipoise.report.results.recommendation import QUALITY, UNJUDGED, best_base
 from equipoise.report.text import audit
 from equipoise.report.text.amounts import about
 from equipoise.report.text.budget_reasons import evaluations_in_words
+from equipoise.report.text.omissions import omission_in_words
 from equipoise.report.text.tied_arms import verdicts_of_pairs
 from equipoise.report.text.truth import truth_in_words
 from equipoise.report.text.unfinished import so_far
@@ -81,11 +82,7 @@ def _of_methods(answer: Answer, results: Entry) -> Answer:
 def _with_omission(answer: Answer, results: Entry) -> Answer:
     """Add to the first answer that cases were left out: the arm that lacks them may be the one that wins for it."""
     omission = results.get("left_out")
-    if not omission:
-        return answer
-    number_of = f"{omission['cases']} of {omission['of']} test cases"
-    text = f"{number_of} were left out, because an arm lacks them or states another truth for them."
-    return replace(answer, answer=f"{answer.answer} {text}")
+    return replace(answer, answer=f"{answer.answer} {omission_in_words(omission)}.") if omission else answer
 
 
 def _with_budgets(answer: Answer, results: Entry) -> Answer:
