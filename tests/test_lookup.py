@@ -20,8 +20,13 @@ def test_a_built_in_name_is_found_however_it_is_written(name):
 
 
 def test_an_unknown_name_gets_the_nearest_spelling():
-    with pytest.raises(ProtocolError, match=r"model 'densnet' is unknown; did you mean 'DenseNet'\?"):
+    with pytest.raises(ProtocolError, match=r"model 'densnet' is unknown; did you mean 'densenet'\?"):
         resolve("densnet", package, "model")
+
+
+def test_suggestions_are_spelled_as_the_catalogue_spells_them():
+    with pytest.raises(ProtocolError, match=r"did you mean 'adaptive-momentum'\? allowed: densenet, adaptive-momentum"):
+        resolve("adaptive-momentun", package, "optimizer")
 
 
 def test_nothing_near_lists_all():

@@ -59,17 +59,13 @@ def generated(gallery: str) -> dict[str, str]:
     from api import fill_in
 
     from equipoise.catalogue import KINDS, listing, markdown
-    from equipoise.report.text import glossary
 
     pages = {
         f"catalogue/{kind}.md": f"# {title}\n\nMade from the code; the same in a terminal: `equipoise list {kind}`.\n\n"
         + markdown(listing(kind))
         for kind, (title, *_) in KINDS.items()
     }
-    about = "# Glossary\n\nThe words of reports and of this documentation, in plain English."
-    # A heading for each word: a link ends in it as forges make it, such as `glossary.md#test-opening`.
-    words = "\n\n".join(f"## {term.name}\n{term.meaning}{_also(term.also)}" for term in glossary.TERMS)
-    pages["glossary.md"] = f"{about}\n\n{words}\n"
+    pages["glossary.md"] = glossary_page()
     pages["gallery.md"] = gallery
     for page, name in REPOSITORY.items():
         pages[page] = (ROOT / name).read_text(encoding="utf-8")
@@ -78,6 +74,16 @@ def generated(gallery: str) -> dict[str, str]:
         pages[f"reference/{name}.md"] = fill_in(text)
     pages["decisions/index.md"] = _decisions()
     return pages
+
+
+def glossary_page() -> str:
+    """Return docs/glossary.md, which stands in the repository too: `python docs/site/pages.py` renews it."""
+    from equipoise.report.text import glossary
+
+    about = "# Glossary\n\nThe words of reports and of this documentation, in plain English."
+    # A heading for each word: a link ends in it as forges make it, such as `glossary.md#test-opening`.
+    words = "\n\n".join(f"## {term.name}\n{term.meaning}{_also(term.also)}" for term in glossary.TERMS)
+    return f"{about}\n\n{words}\n"
 
 
 def _also(spellings: tuple[str, ...]) -> str:
@@ -123,3 +129,7 @@ def contents(known: set[str]) -> str:
         f"\n```{{toctree}}\n:hidden:\n:caption: {part}\n\n" + "\n".join(names) + "\n```"
         for part, names in parts.items()
     )
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "glossary.md").write_text(glossary_page(), encoding="utf-8")

@@ -182,7 +182,7 @@ def _samplesize(arguments: argparse.Namespace) -> int:
         power=arguments.power, seeds=arguments.seeds, control=arguments.control, positive=arguments.positive,
         columns=arguments.columns, patients=arguments.patients, cases_are_patients=arguments.cases_are_patients,
         trust_code=arguments.trust_code, scores=arguments.scores, common_cases=arguments.common_cases,
-        below_chance=arguments.below_chance,
+        below_chance=arguments.below_chance, truth=arguments.truth, regions=arguments.regions,
     )  # fmt: skip
     if arguments.out:
         page = Path(arguments.out).suffix.lower() in (".html", ".htm")

@@ -4,6 +4,8 @@ import argparse
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from equipoise.cli_joined import Joined
+
 if TYPE_CHECKING:
     from equipoise.trials.audit_settings import AuditSettings
 
@@ -40,10 +42,15 @@ def _add_comparison(audit: argparse.ArgumentParser) -> None:
         metavar="ENDPOINT",
         help="the endpoint of the verdict (default: auc; for masks, the mean Dice)",
     )
-    comparison.add_argument("--secondary", type=_names, metavar="NAMES", help="further endpoints (default: what fits)")
+    comparison.add_argument(
+        "--secondary", type=_names, metavar="NAMES", help="further endpoints (default: what fits, and your own metrics)"
+    )
     comparison.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
     comparison.add_argument(
-        "--margins", metavar="NAME=X,…", help="margins of secondary endpoints, tested in this order after the primary"
+        "--margins",
+        action=Joined,
+        metavar="NAME=X,…",
+        help="margins of secondary endpoints, tested in this order after the primary",
     )
     comparison.add_argument("--control", metavar="ARM", help="compare every arm only with this one")
     comparison.add_argument("--positive", metavar="CLASS", help="the positive class (default: the second of two)")
@@ -67,12 +74,13 @@ def _add_comparison(audit: argparse.ArgumentParser) -> None:
 
 def _add_facts(audit: argparse.ArgumentParser) -> None:
     files = audit.add_argument_group("facts that are not in the files")
-    files.add_argument("--columns", metavar="ROLE=NAME,…", help=(
+    files.add_argument("--columns", action=Joined, metavar="ROLE=NAME,…", help=(
         "the role of each column: case=StudyID,truth=y_true, for one file alone V1.case=ID,truth.truth=Diagnosis; "
         "arms=a+b for a column per arm; sheet=NAME of an Excel file"
     ))  # fmt: skip
-    files.add_argument("--scores", metavar="SCALE", help=(
-        "what columns of scores hold: probabilities, percent or logits; V1=percent,V2=logits for one arm alone"
+    files.add_argument("--scores", action=Joined, metavar="SCALE", help=(
+        "what columns of scores hold: probabilities, percent or logits; V1=percent,V2=logits for one arm alone; "
+        "percent also for metrics that are shares, as Dice"
     ))  # fmt: skip
     files.add_argument(
         "--ignore", type=int, action="append", default=[], metavar="LABEL", help="a label of the true masks for "
@@ -84,7 +92,9 @@ def _add_facts(audit: argparse.ArgumentParser) -> None:
     )
     files.add_argument("--images", metavar="FOLDER", help="images named by case, for the example cases of the report")
     files.add_argument("--patients", metavar="FILE", help="table of case and patient")
-    files.add_argument("--regions", metavar="NAMES", help="name=1+2 for labels, or names in the order of the channels")
+    files.add_argument("--regions", metavar="NAMES", help=(
+        "name=1+2 for labels, or names in the order of the channels; of tables, the structures in the names of columns"
+    ))  # fmt: skip
     files.add_argument("--classes", type=_names, default=(), metavar="NAMES", help="names in the order of the scores")
     files.add_argument("--metric", metavar="NAME", help="what the values of a MONAI file measure")
     files.add_argument(
@@ -92,7 +102,7 @@ def _add_facts(audit: argparse.ArgumentParser) -> None:
         help="the value that a failed case gets, for a metric without a worst value, such as hd95=60"
     )  # fmt: skip
     for side in ("higher", "lower"):
-        text = f"your own metric, where {side} is better"
+        text = f"your own metrics (a,b or repeated), where {side} is better"
         files.add_argument(f"--{side}-is-better", action="append", default=[], metavar="METRIC", help=text)
     files.add_argument(
         "--ids", default="pseudonyms", choices=["pseudonyms", "plain"],

@@ -2,6 +2,8 @@
 
 import argparse
 
+from equipoise.cli_joined import Joined
+
 
 def samplesize_options(size: argparse.ArgumentParser) -> None:
     """Add the options of a sample size: the pilot, and what the planned trial shall find."""
@@ -31,11 +33,16 @@ def samplesize_options(size: argparse.ArgumentParser) -> None:
     )
     size.add_argument("--control", metavar="ARM", help="compare every arm only with this one (default: all pairs)")
     size.add_argument("--positive", metavar="CLASS", help="for tables: the positive class")
-    size.add_argument("--columns", metavar="ROLE=NAME,…", help="for tables: the role of each column")
+    size.add_argument("--columns", action=Joined, metavar="ROLE=NAME,…", help="for tables: the role of each column")
+    size.add_argument("--truth", metavar="PATH", help="for tables of scores, or masks: the truth, as audit takes it")
+    size.add_argument("--regions", metavar="NAMES", help="for tables and masks: the structures, as audit takes them")
     size.add_argument("--patients", metavar="FILE", help="for tables: CSV of case and patient")
     size.add_argument("--cases-are-patients", action="store_true", help="for tables: every case is a different patient")
     size.add_argument(
-        "--scores", metavar="SCALE", help="for tables: what scores are (probabilities, percent, logits; V1=percent)"
+        "--scores",
+        action=Joined,
+        metavar="SCALE",
+        help="for tables: what scores are (probabilities, percent, logits; V1=percent)",
     )
     size.add_argument(
         "--common-cases", action="store_true", help="for tables: leave out cases without a prediction of every arm"

@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import inspect
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,6 +39,17 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
 
 
+def spelled(name: str) -> str:
+    """Return a name as protocols spell it; `resolve` ignores case, hyphens and underscores.
+
+    >>> [spelled(name) for name in ("UNet", "DeepLab", "AdaptiveMomentum", "lidc_contours")]
+    ['unet', 'deeplab', 'adaptive-momentum', 'lidc-contours']
+    """
+    # Words of three letters and fewer are no words of their own: "dee-plab" and "u-net" are spelled by nobody.
+    parted = re.sub(r"(?<=[A-Za-z][a-z]{3})(?=[A-Z][a-z]{3})", "-", name)
+    return parted.lower().replace("_", "-")
+
+
 def resolve(name: str, package: ModuleType, kind: str, folder: Path | None = None) -> Any:
     """Return the object that `name` stands for.
 
@@ -60,7 +72,7 @@ def public_name(name: str, public: Sequence[str], kind: str) -> str:
     names = {_plain(one): one for one in public}
     if _plain(name) not in names:
         own = "or your own as 'module:attribute'"
-        raise ProtocolError(f"{kind} {name!r} is unknown; {nearest(name, public)}, {own}")
+        raise ProtocolError(f"{kind} {name!r} is unknown; {nearest(name, map(spelled, public))}, {own}")
     return names[_plain(name)]
 
 

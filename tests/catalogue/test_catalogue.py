@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from equipoise import catalogue, cli, cli_completion, cli_listing, zoo
-from equipoise.catalogue import docstring, entry, keys, kinds, signatures, table
+from equipoise.catalogue import docstring, entry, keys, signatures, table
 from equipoise.errors import EquipoiseError
+from equipoise.lookup import spelled
 from equipoise.protocol import Protocol
 
 PACKAGE = Path(catalogue.__file__).parents[1]
@@ -180,8 +181,8 @@ def test_kinds_know_how_a_protocol_spells_a_name():
     from equipoise import models
     from equipoise.lookup import resolve
 
-    assert kinds._spelled("LateFusion") == "late-fusion"
-    assert resolve(kinds._spelled("LateFusion"), models, "model") is models.LateFusion
+    assert spelled("LateFusion") == "late-fusion"
+    assert resolve(spelled("LateFusion"), models, "model") is models.LateFusion
 
 
 @pytest.mark.parametrize("shell", cli_listing.SHELLS)

@@ -13,10 +13,11 @@ from equipoise.configuration.budget import (
     elapsed,
     epoch_seconds,
     fitted,
+    of_folds,
     trial_seconds,
 )
 from equipoise.configuration.design import SHARES, Chance, Design, designs
-from equipoise.report.text.configuration import Bought, more_time, time_sentence
+from equipoise.report.text.configuration import Bought, folds_sentence, more_time, time_sentence
 
 RATES = [Rates("unet", 0.1, 0.0, 0.05), Rates("deeplab", 0.05, 0.01, 0.05), Rates("densenet", 0.2, 0.0, 0.05)]
 
@@ -86,6 +87,26 @@ def test_more_time_is_said_in_epochs_designs_and_chances() -> None:
     assert "a verdict in 60 % of trials instead of 30 %" in line
     assert now.enough
     assert now.updates >= 1000
+
+
+def test_the_minutes_of_cross_validation_are_said_where_a_verdict_is_not_likely() -> None:
+    """With few patients, longer training of one split cannot give what testing every patient gives."""
+    now, known = fit(HOLDOUT, 30), {"batch": 2, "per_case": 1, "side_by_side": 2}
+    three = offered(Design("kfold", SHARES[0], 5, 3, 3), 0.9)
+    folds = of_folds(now, [HOLDOUT, three, FOLDS], RATES, **known)
+    assert folds.offer == FOLDS, "of as many arms and seeds"
+    assert folds.epochs == now.epochs
+    assert folds.minutes == pytest.approx(trial_seconds(FOLDS, RATES, now.epochs, 1, 2) / 60)
+    (line,) = folds_sentence(now, folds, 0.8)
+    assert line == (
+        f'{folds.minutes:.0f} minutes, scheme = "kfold": 5 folds test 20 patients instead of 20, with {now.epochs} '
+        "epochs; a verdict in 60 % of trials."
+    )
+    short = of_folds(replace(now, epochs=1), [FOLDS], RATES, **known)
+    assert short.updates >= short.fewest, "as many epochs as are worth judging"
+    assert of_folds(now, [HOLDOUT], RATES, **known) is None
+    assert of_folds(fit(FOLDS, 30), [FOLDS], RATES, **known) is None
+    assert folds_sentence(now, None, 0.8) == folds_sentence(now, folds, 0.2) == []
 
 
 def test_a_design_that_differs_in_its_fractions_alone_is_no_gain_in_words() -> None:

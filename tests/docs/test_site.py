@@ -109,6 +109,15 @@ def test_every_link_to_the_glossary_ends_in_a_word():
         assert linked <= words, page.name
 
 
+def test_the_glossary_of_a_checkout_is_that_of_the_reports():
+    """Somebody who reads docs/ without the site is led to words and not to source code."""
+    assert (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8") == pages.glossary_page(), (
+        "renew it: python docs/site/pages.py"
+    )
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert "glossary.py" not in page.read_text(encoding="utf-8"), page.name
+
+
 def test_the_reference_describes_functions_classes_and_modules():
     described = api.described("equipoise.testing.model.check_model")
     assert described.startswith("```python\ndef check_model(")

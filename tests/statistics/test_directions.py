@@ -53,7 +53,7 @@ def test_a_stated_direction_decides(name: str, lower: bool) -> None:
 
 def test_a_structure_is_known_where_it_is_named() -> None:
     columns = table("hd95_core")
-    with pytest.raises(PredictionError, match="name the structures .--regions core."):
+    with pytest.raises(PredictionError, match="is a structure, name it .--regions core."):
         audit(columns, primary="hd95_core", cases_are_patients=True)
     found = audit(columns, primary="hd95_core", cases_are_patients=True, regions=["core"])
     assert found["endpoints"]["higher_is_better"] is False

@@ -58,6 +58,15 @@ def test_without_a_margin_there_is_no_posterior():
     assert judged(drawn(200, (0.1, 0.1)), margin=None).posterior is None
 
 
+def test_a_rule_without_training_has_no_posterior():
+    """Its prior is of methods some margins apart: for AUCs of .97 against .5 it made -.017 to .468."""
+    values = drawn(200, (0.0, 0.0), gain=0.02)
+    values["rule"] = np.full((1, 200), 0.3)
+    judgement = judge(table("dice", values), primary="dice", margin=0.02, deterministic=("rule",))
+    has = {(pair.a, pair.b): pair.posterior is not None for pair in judgement.comparisons if pair.role == "primary"}
+    assert has == {("a", "b"): True, ("a", "rule"): False, ("b", "rule"): False}
+
+
 def test_wins_count_failures_first():
     values = drawn(200, (0.1, 0.2), seed=1)
     pair = judged(values)

@@ -74,13 +74,19 @@ def test_the_numbers_are_those_of_the_rule_of_three() -> None:
     text = sentence(found.reason)
     more = f"in {100 * unseen.reversing:.3g} % of patients beyond the failures seen"
     assert f"If b failed (Dice 0) {more}, the result would be reversed" in text
-    assert "150 patients without such a failure cannot exclude a rate of up to 2 %" in text
+    assert (
+        "no patient of 150 in whom b failed where the other arm did not, which does not exclude a rate of up to 2 %"
+        in text
+    )
 
 
 def test_a_difference_that_failures_cannot_reverse_stands_and_says_so() -> None:
     found = compared(dice(np.random.default_rng(0), 150, 0.05))
     assert (found.verdict, found.withheld) == ("b_better", None)
-    assert "150 patients without such a failure cannot exclude a rate of up to 2 %" in sentence(found.reason)
+    assert (
+        "no patient of 150 in whom b failed where the other arm did not, which does not exclude a rate of up to 2 %"
+        in sentence(found.reason)
+    )
 
 
 @pytest.mark.parametrize("seen", [1, 4])
@@ -145,7 +151,7 @@ def test_equivalence_needs_that_failures_cannot_leave_the_margin() -> None:
     stream = np.random.default_rng(3)
     few, many = compared(dice(stream, 60, 0.0)), compared(dice(stream, 300, 0.0))
     assert (few.verdict, few.withheld) == ("not_enough_data", "equivalent")
-    assert "the difference would exceed the margin; 60 patients without such a failure" in sentence(few.reason)
+    assert "the difference would exceed the margin; there was no patient of 60 in whom" in sentence(few.reason)
     assert many.verdict == "equivalent"
     assert guarded("equivalent", None, 0.02) == "equivalent"
 
@@ -253,13 +259,17 @@ def test_where_the_tests_set_it_no_guard_is_named() -> None:
             2.0,
             "If net failed (Dice 0) in 67 % of patients beyond the failures seen, the result would be reversed",
         ),
-        (1.0, 0.0, "Only if net failed (Dice 0) in every patient, the result would be reversed; 14 patients without"),
+        (
+            1.0,
+            0.0,
+            "Only if net failed (Dice 0) in every patient, the result would be reversed; there was no patient of 14",
+        ),
         (
             0.2,
             0.36,
-            "14 patients with 0.36 such failures in the mean of the runs cannot exclude a rate of up to 23.3 %",
+            "where the other arm did not in 0.36 patients of 14 on average over the runs, which does not exclude",
         ),
-        (0.2, 1.0, "14 patients with 1 such failure cannot exclude"),
+        (0.2, 1.0, "net failed where the other arm did not in 1 of 14 patients, which does not exclude"),
     ],
 )
 def test_rates_of_failures_are_told_so_that_they_can_be(rate: float, seen: float, words: str) -> None:

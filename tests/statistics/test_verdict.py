@@ -1,3 +1,5 @@
+import re
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -5,11 +7,13 @@ import numpy as np
 import pytest
 
 from equipoise.evaluation.predictions import Predictions
+from equipoise.report.text.pair_reasons import unseen_failures
 from equipoise.report.text.reasons import sentence
 from equipoise.statistics.analysis import Analysis, analyse
 from equipoise.statistics.comparison import Contrast
 from equipoise.statistics.decisive import Decisive
 from equipoise.statistics.endpoints import endpoint_named
+from equipoise.statistics.judgement import Unseen
 from equipoise.statistics.panel import align
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.verdict import (
@@ -109,6 +113,41 @@ def test_other_sentences(binary: Maker) -> None:
     )
 
 
+UNSEEN = Unseen("b", 0.0, 60, 0.0, 0.9, 0.05, 0.05, 0.06, 0.06, reverses=True, assumed=False)
+
+
+def test_a_verdict_that_failures_could_undo_is_told_before_the_guard(binary: Maker) -> None:
+    """The data show a direction, or equivalence: that they do not show it would be wrong."""
+    read = analysed(binary(60, (0.7, 0.9)))
+    for p, equal, first in (
+        (0.01, 0.9, "By the tests alone, b has a better AUC than a; no verdict .* could reverse it: "),
+        (
+            0.01,
+            0.01,
+            "By the tests alone, b has a better AUC than a, by less than the margin of 0.030; .* beyond the margin: ",
+        ),
+        (
+            0.40,
+            0.01,
+            "By the tests alone, a and b are equivalent in AUC within the margin of 0.030; .* beyond the margin: ",
+        ),
+    ):
+        reason = verdict_reason(read, "a", "b", evidence(-0.02, p, equal, NAN), "not_enough_data", QUESTION, 1, UNSEEN)
+        text = sentence(reason)
+        assert re.match(first, text)
+        assert "do not show" not in text
+        assert "failed (AUC 0) in" in text
+    other = verdict_reason(read, "a", "b", evidence(-0.02, 0.4, 0.4, NAN), "not_enough_data", QUESTION, 1, UNSEEN)
+    assert sentence(other).startswith("The data do not show whether a or b has the better AUC: ")
+    assert "failed" not in sentence(other)
+
+
+def test_a_failure_value_is_proposed_as_a_shell_reads_it() -> None:
+    facts = {"endpoint": "Liver gap", "unit": "mm", "failed": 374.0, "seen": 0.0, "patients": 60, "excluded": 0.05}
+    text = unseen_failures("a", 0.02, assumed="Liver gap", **facts)
+    assert shlex.split(re.findall(r"failure: (--.*)\)", text)[0]) == ["--failure-value", "Liver gap=VALUE"]
+
+
 def test_obstacles_come_in_order_of_gravity(binary: Maker) -> None:
     assert obstacle(analysed(binary(60)), "a", "b", QUESTION) is None
     few = obstacle(analysed(binary(9, seeds=1)), "a", "b", QUESTION)
@@ -132,3 +171,9 @@ def test_medians_are_of_seed_averaged_cases(segmentation: Maker) -> None:
     values = np.random.default_rng(0).random((2, 3, 9))
     found = paired_differences(analysed(segmentation(values), "dice"), "a", "b")
     np.testing.assert_allclose(found, values[0].mean(axis=0) - values[1].mean(axis=0))
+
+
+def test_a_rate_of_failures_of_0_is_not_called_perfect() -> None:
+    text = sentence(Reason("both_perfect", endpoint="failure rate Liver", best=0.0))
+    assert text == "Every test case has failure rate Liver 0 in both arms, so there is no difference to test."
+    assert "perfect" in sentence(Reason("both_perfect", endpoint="AUC", best=1.0))

@@ -301,7 +301,7 @@ def test_a_protocols_spelling_is_taken() -> None:
     assert {(task, dims) for _, task, dims in report.clauses} == {("classification", 2)}
     asked = check_model("deeplab", settings={"preset": "tiny", "task": "segmentation"}, spatial_dims=2, size=[16, 16])
     assert {task for _, task, _ in asked.clauses} == {"segmentation"}
-    with pytest.raises(EquipoiseError, match=r"'resnet' is unknown; did you mean 'DenseNet'\\?"):
+    with pytest.raises(EquipoiseError, match=r"'resnet' is unknown; did you mean 'densenet'\\?"):
         check_model("resnet")
 
 

@@ -238,7 +238,7 @@ def test_whatever_it_raises_is_one_sentence_with_its_clause() -> None:
 @pytest.mark.long
 def test_the_protocols_spelling_is_taken() -> None:
     assert check_optimizer({"name": "sgd", "lr": 0.01}).name == "SGD"
-    with pytest.raises(EquipoiseError, match="did you mean 'Adam'"):
+    with pytest.raises(EquipoiseError, match="did you mean 'adam'"):
         check_optimizer("adamm")
 
 

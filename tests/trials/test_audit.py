@@ -123,7 +123,7 @@ def test_different_truths_are_refused_or_left_out(table: dict[str, Any]) -> None
     truth[5] = "a" if truth[5] == "b" else "b"
     with pytest.raises(PredictionError, match="case '005' has another truth"):
         audit(changed(table, truth=truth))
-    assert "1 of 120 cases have different truths" in said(audit(changed(table, truth=truth), common_cases=True))
+    assert "1 of 120 cases have another truth in some" in said(audit(changed(table, truth=truth), common_cases=True))
 
 
 def test_foreign_files_are_named(tmp_path: Path) -> None:
@@ -175,11 +175,15 @@ def test_infinite_scores_are_refused_and_drawn_nowhere(table: dict[str, Any], tm
     assert "good" not in drawn
 
 
-def test_a_dice_in_percent_is_refused() -> None:
+def test_a_dice_in_percent_is_asked_about_and_a_single_one_beyond_its_range_is_refused() -> None:
     table = {"arm": ["a", "b"] * 12, "case": np.repeat(np.arange(12), 2).astype(str), "dice": np.linspace(60, 95, 24)}
-    found = audit(table, cases_are_patients=True)
-    assert "dice of case '0' lies outside 0 to 1, the range of Dice" in said(found)
-    assert found["arms"][0]["endpoints"]["dice"]["estimate"] is None
+    with pytest.raises(PredictionError, match=r"'dice' of arm 'a' .*\(--scores percent\), or divide them by 100"):
+        audit(table, cases_are_patients=True)
+    shares = audit(table, cases_are_patients=True, scores="percent")["arms"][0]["endpoints"]["dice"]["estimate"]
+    assert shares == pytest.approx(np.linspace(60, 95, 24)[::2].mean() / 100, abs=1e-12)
+    beyond = audit(table | {"dice": [1.2, *np.linspace(0.6, 0.95, 23)]}, cases_are_patients=True)
+    assert "dice of case '0' lies outside 0 to 1, the range of Dice" in said(beyond)
+    assert beyond["arms"][0]["endpoints"]["dice"]["estimate"] is None
 
 
 @pytest.mark.long
@@ -266,8 +270,8 @@ def test_validation_rows_choose_operating_points(table: dict[str, Any]) -> None:
     found = audit(changed(table, split=split))
     assert found["arms"][0]["operating_point"]["thresholds"]
     assert found["cohort"]["split"] == {"train": 0, "validation": 0, "test": 108}
-    with pytest.raises(PredictionError, match="split 'held out'"):
-        audit(changed(table, split=np.full(720, "held out")))
+    with pytest.raises(PredictionError, match="split 'unseen'"):
+        audit(changed(table, split=np.full(720, "unseen")))
 
 
 @pytest.mark.long

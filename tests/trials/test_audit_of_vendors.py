@@ -48,7 +48,7 @@ def test_common_cases_are_those_with_a_score_of_every_arm(files: dict[str, Path]
     for arm, scores in zip(results["arms"], (A, B), strict=True):
         area = roc_auc_score([ILL[case] for case in kept], [share(scores[case]) for case in kept])
         assert arm["endpoints"]["auc"]["estimate"] == pytest.approx(area, abs=1e-12)
-    assert results["left_out"] == {"cases": 4, "of": 60}
+    assert results["left_out"] == {"cases": 4, "of": 60, "reasons": {"no_row": 2, "no_score": 2}}
     reference = files["reference"]
     assert [(one["path"], one["sha256"]) for one in results["lists"]] == [
         (str(reference), hashlib.sha256(reference.read_bytes()).hexdigest())
@@ -94,11 +94,11 @@ def test_checklists_and_methods_state_what_was_left_out_and_nothing_of_training(
     )  # fmt: skip
     page = " ".join((tmp_path / "out/report.html").read_text(encoding="utf-8").split())
     patients = "56 cases of 56 patients (every case a different patient, as the caller stated)"
-    omitted = "4 of 60 test cases, because an arm lacks them or states another truth for them"
+    omitted = "4 of 60 test cases, because an arm has no row of 2 and an arm has no score for 2 of them"
     assert page.count(f"Tested: {patients}. Left out: {omitted}; 1 row that repeats another one in every column.") == 2
     assert "56 test cases of 56 patients (every case a different patient, as the caller stated), one training" in page
     assert f"Left out were {omitted} and 1 row that repeats another one in every column." in page
-    assert page.count("were to be left out for all arms, as the caller asked; 4 of 60 test cases were.") == 2
+    assert page.count("were to be left out for all arms, as the caller asked; 4 of 60 test cases were left out,") == 2
     kept = [ill for case, ill in ILL.items() if case not in ("001", "002", "007", "059")]
     assert f"test: {kept.count(False)} no, {kept.count(True)} yes." in page
     assert not any(claim in page for claim in ("train: 0", "validation: 0"))

@@ -159,9 +159,25 @@ def test_what_does_nothing_is_refused_by_name(kinds: dict[str, list[str]], kind:
 
 @pytest.mark.long
 def test_a_truth_beside_a_table_that_has_one_is_refused(kinds: dict[str, list[str]], lists: dict[str, str]) -> None:
-    for option in ("--truth", "--patients"):
-        with pytest.raises(EquipoiseError, match=f"{option} does nothing with these files"):
-            results([*kinds["scores"], option, lists["cases"]])
+    with pytest.raises(EquipoiseError, match="--truth does nothing with these files"):
+        results([*kinds["scores"], "--truth", lists["cases"]])
+
+
+@pytest.mark.long
+def test_a_list_of_patients_decides_unless_the_column_is_stated(
+    kinds: dict[str, list[str]], lists: dict[str, str]
+) -> None:
+    command = [*kinds["scores"], "--patients", lists["cases"]]
+    assert (results(kinds["scores"])["cohort"]["patients"], results(command)["cohort"]["patients"]) == (40, 20)
+    with pytest.raises(EquipoiseError, match="--patients does nothing .*leave patient= out of it"):
+        results([*command, "--columns", "patient=patient"])
+
+
+def test_statements_may_be_typed_in_several_options() -> None:
+    """A refusal proposes `--columns role=NAME` beside those already typed: the first must not be lost."""
+    words = ["t.csv", "--columns", "a.case=ID", "--scores", "a=percent", "--columns", "b.score=p", "--scores", "logits"]
+    settings = settings_of(parser().parse_args(words))
+    assert (settings.columns, settings.scores) == ("a.case=ID,b.score=p", "a=percent,logits")
 
 
 def test_names_that_were_joined_are_not_also_said_to_be_two_people() -> None:

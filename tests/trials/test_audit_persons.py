@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 
+from equipoise.errors import PredictionError
 from equipoise.evaluation.external import AuditOptions, collect_table
 from equipoise.report.text.audit import _tested
 from equipoise.trials.audit_agreement import OnPersons, agreed
@@ -58,3 +60,30 @@ def test_the_flow_of_a_report_says_whether_the_statement_holds() -> None:
     }
     assert "(every case a different patient, as the caller stated)" in said[80]
     assert said[40].startswith("80 cases of 40 patients (cases that names or numbers show")
+
+
+def of_arms(a: list[str], b: list[str]) -> tuple[list[str], list[str]]:
+    """Return the patients of two arms that judge the same cases, as they count, and the notes on them."""
+    n = len(a)
+    columns: Mapping[str, Any] = {
+        "arm": np.repeat(("a", "b"), n), "case": [f"c{k}" for k in range(n)] * 2, "patient": a + b,
+        "dice": np.linspace(0.2, 0.9, 2 * n),
+    }  # fmt: skip
+    table, notes = agreed(collect_table(columns, AuditOptions()), AuditSettings())
+    return table.patient.tolist(), [one for one in notes if isinstance(one, OnPersons)]
+
+
+def test_patients_that_lost_their_zeros_in_one_arm_are_those_of_the_same_cases() -> None:
+    patients, notes = of_arms(["007", "007", "0123"], ["7", "7", "123"])
+    assert patients == ["007", "007", "0123"] * 2
+    assert [one for one in notes if "'007' and '7', and 1 more were taken for one" in one]
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [(["007", "7", "8"], ["7", "7", "8"]), (["007", "8", "9"], ["8", "8", "9"]), (["07", "8"], ["8", "7"])],
+    ids=["both spellings in one arm", "another number", "exchanged"],
+)
+def test_what_may_be_two_people_is_not_joined(a: list[str], b: list[str]) -> None:
+    with pytest.raises(PredictionError, match="has another patient in arm 'b' than in 'a'"):
+        of_arms(a, b)

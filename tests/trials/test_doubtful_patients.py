@@ -26,9 +26,40 @@ def trial(names, split="", source="phantom", **changes):
 def test_images_that_count_as_patients_are_refused_with_a_remedy(known):
     (reason,) = refusals(trial(SIDES, source="manifest", patients_known=known), [])
     assert re.match(r"60 patients of \S+, such as 'P000_L-CC' and 'P000_R-CC', have names that end as", reason)
-    assert "(words behind 30 stems); state the patients with cohort.patient_pattern = '([^/_]+)_[^/]*$'" in reason
+    assert "(words beside 30 stems); state the patients with cohort.patient_pattern = '([^/_]+)_[^/]*$'" in reason
     assert 'or set split.patients = "confirmed" if each is a patient' in reason
     assert "give the true patients, or set" in refusals(trial(SIDES), [])[0], "this source takes no pattern"
+
+
+FORMS = {
+    "date": (lambda p, k: f"P{p:03d}_2021-0{k + 1}-1{p % 9}", "dates"),
+    "CheXpert": (lambda p, k: f"patient{64541 + p}/study{k + 1}/view1_frontal.jpg", "words"),
+    "file": (lambda p, k: f"patient{p:03d}_study{k + 1}.png", "words"),
+    "brackets": (lambda p, k: f"P{p:03d} ({k + 1})", "numbers"),
+    "eye": (lambda p, k: f"P{p:03d} {('left', 'right')[k]} eye", "words"),
+    "folder": (lambda p, k: f"{p:03d}/{k}", "numbers"),
+    "frame": (lambda p, k: f"vid{p:03d}_frame_{k * 25:05d}", "words"),
+    "view before": (lambda p, k: f"{('CC', 'MLO')[k]}_L_{p:03d}", "words"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_images_in_names_of_many_forms_are_refused_with_a_pattern_that_tells_the_persons(form):
+    name, kind = FORMS[form]
+    names = [name(p, k) for p in range(30) for k in range(2)]
+    (reason,) = refusals(trial(names, source="manifest"), [])
+    assert f"({kind} beside 30 stems); state the patients with cohort.patient_pattern = '" in reason
+    pattern = reason.partition("cohort.patient_pattern = '")[2].partition("', or set")[0]
+    persons = [re.search(pattern, one)[1] for one in names]
+    assert len({*zip(persons, (k // 2 for k in range(60)), strict=True)}) == len(set(persons)) == 30
+    assert refusals(trial(persons, source="manifest"), []) == []
+    assert refusals(trial(names, 'patients = "confirmed"', source="manifest"), []) == []
+
+
+def test_a_pattern_that_leaves_images_is_to_be_corrected():
+    source = 'manifest"\npatient_pattern = "(.*)'
+    (reason,) = refusals(trial(SIDES, source=source), [])
+    assert "; correct cohort.patient_pattern, so that its group is the person alone, or set" in reason
 
 
 @pytest.mark.parametrize(

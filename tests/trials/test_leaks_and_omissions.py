@@ -102,10 +102,10 @@ def dice_table(n=60, lacking=12):
 
 def test_cases_that_were_left_out_stand_in_the_verdict():
     results = equipoise.audit(dice_table(), "dice", margin=0.01, common_cases=True)
-    assert results["left_out"] == {"cases": 12, "of": 60}
+    assert results["left_out"] == {"cases": 12, "of": 60, "reasons": {"no_row": 12}}
     assert any("12 of 60 test cases were left out" in reason for reason in results["exploratory_reasons"])
     first = answers(results, {"a": "a", "b": "b"})[0].answer
-    assert "12 of 60 test cases were left out, because an arm lacks them or states another truth for them." in first
+    assert "12 of 60 test cases were left out, because an arm has no row of them." in first
 
 
 def test_nothing_is_said_where_nothing_was_left_out():

@@ -8,8 +8,10 @@ from equipoise.cohorts.case_cards import CaseCards
 from equipoise.cohorts.cohort import Exclusion
 from equipoise.cohorts.splits.leakage import Leak
 from equipoise.testing.phantoms.cases import phantom
+from equipoise.training.loop.forecast import Forecast
 from equipoise.trials.check import Checked
 from equipoise.trials.left_out import left_out, left_out_lines
+from equipoise.trials.study import checked_text
 
 EXCLUDED = (
     Exclusion("Doe 1", "Doe 1", "it has no mask"),
@@ -62,3 +64,14 @@ def test_pseudonyms_come_with_the_command_that_resolves_them(refusals):
     leak = next(line for line in text.splitlines() if line.startswith("leak: ")).split(": ")[2].split(" and ")
     assert f"`equipoise ids 'my trial.toml' {' '.join(leak)}` says which" in text
     assert [row["cases"] for row in result.as_json()["left_out"]] == [2, 1]
+
+
+def test_the_time_of_the_tests_before_a_run_is_told_beside_the_prediction():
+    """A study predicted at two minutes was checked for six: the run makes the same tests again."""
+    one = Forecast("a", 60.0, 100.0, 0.1, 0.0, 0.1)
+    known = {"forecasts": [one], "jobs": 3, "effort": 3.0}
+    slow = replace(checked(), **known, tested_seconds=342.0)
+    assert slow.sentences()[-1].endswith("before that, a run reads and tests as this check did in 5.7 minutes")
+    assert "tests" not in replace(slow, tested_seconds=20.0).sentences()[-1]
+    text = checked_text({("x", "net"): slow, ("y", "net"): slow})
+    assert text.endswith("for 6 jobs; reading and testing before them took 11.4 minutes here")

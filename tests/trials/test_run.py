@@ -169,7 +169,7 @@ def test_a_diverging_arm_is_a_row_not_an_exception(protocol, tmp_path):
 @pytest.mark.usefixtures("jobs_here")
 def test_what_cannot_run_is_told_before_anything_is_written(protocol, tmp_path):
     cases = {
-        'model = {name = "densnet"}': "did you mean 'DenseNet'",
+        'model = {name = "densnet"}': "did you mean 'densenet'",
         'model = {name = "unet", preset = "tinny"}': "tinny",
         'model = {name = "unet", presett = "tiny"}': "has no setting 'presett'; did you mean 'preset'",
         'model = "nets_for_trial:Missing"': "has no 'Missing'",

@@ -8,6 +8,7 @@ import pytest
 
 from equipoise.cli import main
 from equipoise.errors import EquipoiseError
+from equipoise.trials.audit import audit
 from equipoise.trials.samplesize import samplesize
 
 
@@ -106,3 +107,41 @@ def test_a_pilot_of_exchanged_scores_is_asked_about(tmp_path: Path) -> None:
     file.write_text("\n".join(["arm,case,patient,truth,score", *rows]), encoding="utf-8")
     with pytest.raises(EquipoiseError, match="--below-chance"):
         samplesize([str(file)], difference=0.05)
+
+
+def scores_of(folder: Path) -> list[str]:
+    """Two arms' tables of scores without a truth, and the reference beside them."""
+    stream = np.random.default_rng(8)
+    ill = np.arange(80) % 2
+    (folder / "truth.csv").write_text("\n".join(["case,truth", *(f"c{k},{one}" for k, one in enumerate(ill))]) + "\n")
+    for arm, apart in (("a", 2.0), ("b", 1.4)):
+        scores = 1 / (1 + np.exp(-(stream.normal(size=80) + apart * ill)))
+        (folder / f"{arm}.csv").write_text(
+            "\n".join(["case,prob", *(f"c{k},{p:.4f}" for k, p in enumerate(scores))]) + "\n"
+        )
+    return [f"{arm}={folder / arm}.csv" for arm in "ab"]
+
+
+@pytest.mark.long
+def test_scores_beside_a_reference_give_the_plan_of_their_audit(tmp_path: Path) -> None:
+    files, truth = scores_of(tmp_path), str(tmp_path / "truth.csv")
+    planned = samplesize(files, difference=0.05, truth=truth, cases_are_patients=True)
+    audit(files, out=tmp_path / "out", truth=truth, cases_are_patients=True, ids="plain")
+    again = samplesize([str(tmp_path / "out")], difference=0.05)
+    assert planned.size.needed == again.size.needed
+    assert planned.size.pilot_patients == 80
+
+
+@pytest.mark.long
+def test_the_mean_over_structures_is_planned_and_not_the_first_column(tmp_path: Path) -> None:
+    stream = np.random.default_rng(9)
+    for arm in "ab":
+        rows = [f"c{k}," + ",".join(f"{one:.4f}" for one in stream.uniform(0.5, 0.9, 2)) for k in range(60)]
+        (tmp_path / f"{arm}.csv").write_text("\n".join(["case,dice_x,dice_y", *rows]) + "\n")
+    files = [str(tmp_path / f"{arm}.csv") for arm in "ab"]
+    with pytest.raises(EquipoiseError, match=r"no column holds 'dice' .*\(--regions x,y\)"):
+        samplesize(files, difference=0.05, cases_are_patients=True)
+    planned = samplesize(files, difference=0.05, cases_are_patients=True, regions="x,y")
+    assert "Dice" in planned.text.plain()
+    one = samplesize(files, difference=0.05, cases_are_patients=True, regions="x,y", primary="dice_x")
+    assert planned.size.needed != one.size.needed

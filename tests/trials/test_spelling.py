@@ -32,7 +32,7 @@ def protocol(task="classification", primary="auc", model='{name = "unet"}', opti
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ({"model": '"unnet"'}, "model 'unnet' is unknown; did you mean 'UNet'"),
+        ({"model": '"unnet"'}, "model 'unnet' is unknown; did you mean 'unet'"),
         ({"model": '"timm"'}, '"equipoise.zoo:timm", network = "resnet10t"'),
         ({"model": '"timm:resnet18"'}, '"equipoise.zoo:timm", network = "resnet18"'),
         ({"model": '"timm.models:vit_tiny_patch16_224"'}, 'network = "vit_tiny_patch16_224"'),
@@ -44,7 +44,7 @@ def protocol(task="classification", primary="auc", model='{name = "unet"}', opti
         ({"model": '"segmentation-models-pytorch"'}, '"equipoise.zoo:smp", network = "Unet"'),
         ({"model": '{name = "unet", presett = "tiny"}'}, "no setting 'presett'; did you mean 'preset'"),
         ({"model": '{name = "densenet", preset = "12l"}'}, "no preset '12l'; did you mean '121'"),
-        ({"optimizer": '"adm"'}, "optimizer 'adm' is unknown; did you mean 'Adam'"),
+        ({"optimizer": '"adm"'}, "optimizer 'adm' is unknown; did you mean 'adam'"),
         ({"optimizer": '{name = "lion", momentun = 1}'}, "no setting 'momentun'"),
         ({"primary": "aucc"}, "endpoint 'aucc' is unknown"),
         ({"task": "segmentation", "primary": "dicee"}, "endpoint 'dicee' is unknown; did you mean 'dice'"),
@@ -97,4 +97,44 @@ def test_a_typo_loads_no_torch(tmp_path):
         "assert not {'torch', 'scipy', 'nibabel'} & set(sys.modules), sorted(sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "did you mean 'UNet'" in result.stderr
+    assert "did you mean 'unet'" in result.stderr
+
+
+OWN = """
+import torch
+from elsewhere import Imported as Renamed
+
+try:
+    import fast
+except ImportError:
+    fast = None
+if torch:
+    class SignDecay(torch.optim.SGD):
+        pass
+made = [Inner := lambda: 1]
+raise RuntimeError("this file must not run")
+"""
+
+
+def own(tmp_path, optimizer, text=OWN):
+    (tmp_path / "rules_for_spelling.py").write_text(text)
+    return Protocol.parse(
+        TOML.format(task="classification", primary="auc", model='"unet"', optimizer=f'"{optimizer}"'), "p", tmp_path
+    )
+
+
+def test_a_misspelt_name_of_own_code_is_refused_before_it_runs(tmp_path):
+    with pytest.raises(ProtocolError, match="rules_for_spelling has no 'SignDecy'; did you mean 'SignDecay'"):
+        names.refuse_misspelt(own(tmp_path, "rules_for_spelling:SignDecy"))
+    for name in ("SignDecay", "Renamed", "fast", "made", "Inner"):
+        names.refuse_misspelt(own(tmp_path, f"rules_for_spelling:{name}"))
+
+
+def test_where_code_is_refused_its_names_are_no_matter(tmp_path, monkeypatch):
+    monkeypatch.setenv("EQUIPOISE_NO_CODE", "1")
+    names.refuse_misspelt(own(tmp_path, "rules_for_spelling:SignDecy"))
+
+
+@pytest.mark.parametrize("text", ["from torch.optim import *\n", 'globals()["Rule"] = int\n', "def broken(:\n"])
+def test_what_cannot_be_read_is_left_to_the_import(tmp_path, text):
+    names.refuse_misspelt(own(tmp_path, "rules_for_spelling:Rule", text))

@@ -1,7 +1,6 @@
 """The kinds of things that `equipoise list` knows, each read from the registry that protocols are resolved by."""
 
 import ast
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from equipoise.catalogue.keys import as_toml, default, protocol_keys, values
 from equipoise.cohorts import sources as source_registry
 from equipoise.cohorts.public.catalogue import entries as public_entries
 from equipoise.errors import EquipoiseError
-from equipoise.lookup import nearest
+from equipoise.lookup import nearest, spelled
 from equipoise.protocol.nnunet_section import NNUNET, NNUNetSection
 from equipoise.tasks import LOSSES, TASKS
 
@@ -27,9 +26,9 @@ def models() -> Iterator[Entry]:
     """Yield the networks: their settings from the constructors, their presets from PRESETS beside them."""
     for name in _public("equipoise.models"):
         module, node = _definition("equipoise.models", name)
-        yield Entry(_spelled(name), *_explained(module, node, only_keywords=True), presets=_presets(module))
+        yield Entry(spelled(name), *_explained(module, node, only_keywords=True), presets=_presets(module))
     yield _nnunet()
-    # Spelled as they are imported: these names have a colon, and `_spelled` is for built-in ones.
+    # Spelled as they are imported: these names have a colon, and `spelled` is for built-in ones.
     for name in _public(_ZOO):
         entry = Entry(f"{_ZOO}:{name}", *_explained(*_definition(_ZOO, name), only_keywords=True))
         yield replace(entry, further=where_listed(name))
@@ -50,11 +49,11 @@ def optimizers() -> Iterator[Entry]:
     for name in sorted(_public("equipoise.optimizers"), key=str.lower):
         place = signatures.definition("equipoise.optimizers", name)
         if place is None:  # its package is not installed
-            yield Entry(_spelled(name), "its package is not installed")
+            yield Entry(spelled(name), "its package is not installed")
             continue
         package = place[0].name.partition(".")[0]
         facts = (("from", "" if package == "equipoise" else package),)
-        yield Entry(_spelled(name), *_explained(*place), facts=facts)
+        yield Entry(spelled(name), *_explained(*place), facts=facts)
 
 
 def losses() -> Iterator[Entry]:
@@ -97,7 +96,7 @@ def endpoints() -> Iterator[Entry]:
 def sources() -> Iterator[Entry]:
     """Yield the sources of cohorts with their keys."""
     for name, module_name in source_registry.MODULES.items():
-        yield Entry(_spelled(name), *_explained(*_definition(module_name, name), leave=("path", *FIXED)))
+        yield Entry(spelled(name), *_explained(*_definition(module_name, name), leave=("path", *FIXED)))
 
 
 def public_data() -> Iterator[Entry]:
@@ -184,14 +183,3 @@ def _presets(module: signatures.Module) -> tuple[str, ...]:
         return ()
     keys = table.keys if isinstance(table, ast.Dict) else []
     return tuple(str(ast.literal_eval(key)) for key in keys if key is not None)
-
-
-def _spelled(name: str) -> str:
-    """Return a name as protocols spell it; `resolve` ignores case, hyphens and underscores.
-
-    >>> [_spelled(name) for name in ("UNet", "DeepLab", "AdaptiveMomentum", "lidc_contours")]
-    ['unet', 'deeplab', 'adaptive-momentum', 'lidc-contours']
-    """
-    # Words of three letters and fewer are no words of their own: "dee-plab" and "u-net" are spelled by nobody.
-    parted = re.sub(r"(?<=[A-Za-z][a-z]{3})(?=[A-Z][a-z]{3})", "-", name)
-    return parted.lower().replace("_", "-")

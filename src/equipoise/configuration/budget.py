@@ -113,6 +113,25 @@ def fitted(
     return Fit(offer, epochs, epochs * steps, seconds(epochs) / 60, fewest, room >= 1)
 
 
+def of_folds(
+    chosen: Fit, offers: Iterable[Offer], rates: Sequence[Rates], *, batch: int, per_case: int, side_by_side: int
+) -> Fit | None:
+    """Return the cross-validation with the chosen arms and seeds, and the minutes that it takes; None where none is
+    offered, or one is chosen.
+
+    Its networks are trained for as many epochs, or for as many as are worth judging.
+    """
+    design = chosen.offer.design
+    like = (one for one in offers if one.design.folds > 1 and one.design.seeds == design.seeds)
+    offer = next((one for one in like if one.design.arms == design.arms), None)
+    if offer is None or design.folds > 1:
+        return None
+    steps = max(1, -(-offer.train * per_case // batch))
+    epochs = max(chosen.epochs, -(-chosen.fewest // steps))
+    seconds = trial_seconds(offer, rates, epochs, per_case, side_by_side)
+    return Fit(offer, epochs, epochs * steps, seconds / 60, chosen.fewest)
+
+
 def best(fits: Iterable[Fit]) -> Fit:
     """Return the fit to propose.
 

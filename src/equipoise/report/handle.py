@@ -44,7 +44,7 @@ class Results(dict[str, Any]):
     @property
     def answers(self) -> list[str]:
         """The first sentences of the report: which arm is best, whether it beats a rule, which to use."""
-        return [one.answer for one in answers(self, names_in(self))]
+        return [one.whole for one in answers(self, names_in(self))]
 
     @property
     def comparisons(self) -> list[Row]:

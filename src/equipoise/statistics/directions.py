@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from shlex import quote
 
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.wide_structures import structure_in
 from equipoise.statistics.endpoints import of_case
 
 
@@ -36,7 +37,9 @@ class Directions:
                 and name not in self.lower
                 and not of_case(name, self.structures).direction_known
             ):
-                raise PredictionError(f"whether a larger {name!r} is better is not known; {self._remedy(name)}")
+                raise PredictionError(
+                    f"whether a larger {name!r} is better is not known; {self._remedy(name, columns)}"
+                )
 
     def _refuse_contradiction(self, name: str, columns: Collection[str]) -> None:
         record = of_case(name, self.structures)
@@ -48,10 +51,31 @@ class Directions:
             "or rename the column if it is another quantity"
         )
 
-    def _remedy(self, name: str) -> str:
+    def _remedy(self, name: str, columns: Iterable[str]) -> str:
         remedy = f"say so (--higher-is-better {quote(name)} or --lower-is-better {quote(name)})"
-        like = of_case(name)
-        if not like.direction_known:
+        if not structures_among([name]):
             return remedy
-        region = like.region.removeprefix("_")
-        return f"{remedy}, or, if {region!r} is a structure, name the structures (--regions {region})"
+        # All of them: the mean over one structure would be called that of all.
+        regions = structures_among([name, *(one for one in columns if one not in (*self.higher, *self.lower))])
+        are = (
+            f"{regions[0]!r} is a structure, name it"
+            if len(regions) == 1
+            else (f"{', '.join(map(repr, regions))} are structures, name them")
+        )
+        return f"{remedy}, or, if {are} (--regions {quote(','.join(regions))})"
+
+
+def structures_among(columns: Iterable[str]) -> list[str]:
+    """Return the words beside a known metric in the names of columns, in their order: structures, perhaps.
+
+    >>> structures_among(["dice_Leber", "dice_Tumor", "hd95_Leber", "Liver dice", "age", "dice"])
+    ['Leber', 'Tumor', 'Liver']
+    """
+    names = []
+    for column in columns:
+        record, pair = of_case(column), structure_in(column)
+        if record.direction_known and record.region:
+            names.append(record.region.removeprefix("_"))
+        elif pair is not None:
+            names.append(pair[1])
+    return list(dict.fromkeys(names))

@@ -309,6 +309,16 @@ def of_case(name: str, regions: Iterable[str] | None = None) -> Endpoint:
     return replace(record, name=name, stem=record.name)
 
 
+def is_share(name: str) -> bool:
+    """Return whether a per-case metric is known as a share, whose values are 0 to 1 and may be written in percent.
+
+    >>> [is_share(name) for name in ("dice", "iou_core", "hd95", "lesion_miss_rate", "mine")]
+    [True, True, False, False, False]
+    """
+    record = of_case(name)
+    return record.direction_known and (record.low, record.high) == (0, 1)
+
+
 def _is_region(name: str, metric: str, regions: set[str] | None) -> bool:
     """Return whether the name is that of the metric with a region."""
     region = name.removeprefix(f"{metric}_")

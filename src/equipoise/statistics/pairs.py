@@ -139,9 +139,13 @@ def _of_networks(reason: Reason, decision: Decision, question: Question, shown: 
 
 
 def _posterior(analysis: Analysis, decision: Decision, question: Question) -> Posterior | None:
-    """Return the posterior, for a primary endpoint with a margin."""
+    """Return the posterior of two trained arms, for a primary endpoint with a margin."""
     candidate = decision.candidate
     if question.margin is None or question.role != "primary":
+        return None
+    # The prior is of methods that differ by a few margins. A rule without training lies many margins below a network:
+    # the prior would pull that difference towards 0, down to an interval that contradicts the data.
+    if question.deterministic.intersection(candidate.pair):
         return None
     return posterior_of(analysis, candidate.pair, candidate.fitted, candidate.new_data, question.margin)
 

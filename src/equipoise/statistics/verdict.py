@@ -230,7 +230,10 @@ def verdict_reason(
     # What the tests alone would have said: then failures that nobody saw are the reason.
     tested = decide(evidence, question)
     margin = question.margin if tested == "equivalent" else None
-    return Reason("undecided", **numbers, **_unseen(None if tested == verdict else unseen, analysis, margin))
+    if tested == verdict:
+        return Reason("undecided", **numbers)
+    leading = better[0] if evidence.p_adjusted < question.alpha else None
+    return Reason("withheld", **numbers, margin=margin, better=leading, **_unseen(unseen, analysis, margin))
 
 
 def _exceeds(evidence: Evidence, question: Question) -> bool:

@@ -16,6 +16,8 @@ from scipy.stats import friedmanchisquare
 
 Values = NDArray[np.float64]
 RESAMPLES = 4000
+FEWEST = 3
+"""Workloads, and arms, below which Friedman's test is not made."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +134,11 @@ def _workloads(groups: Sequence[str], generator: np.random.Generator) -> NDArray
 
 
 def friedman_p(scores: Values) -> float:
-    """Return Friedman's p over workloads (workload, arm) that all arms are equal; nan with fewer than three of either.
+    """Return Friedman's p over workloads (workload, arm) that all arms are equal; nan with fewer than FEWEST of either.
 
     It treats workloads as independent, so p is too small where several share a data set.
     """
-    if min(scores.shape) < 3 or not np.ptp(scores, axis=1).any():
+    if min(scores.shape) < FEWEST or not np.ptp(scores, axis=1).any():
         return float("nan")
     return float(friedmanchisquare(*scores.T).pvalue)
 

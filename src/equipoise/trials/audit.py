@@ -25,7 +25,7 @@ from equipoise.report import write_pages
 from equipoise.report.summary import results_of
 from equipoise.runfolder.ownership import AUDIT, claim, prove_ours
 from equipoise.runfolder.read import RunFolder
-from equipoise.statistics.endpoints import CALLED, PRIMARY_OF_SCORES
+from equipoise.statistics.endpoints import CALLED, PRIMARY_OF_SCORES, is_share
 from equipoise.trials.audit_agreement import OnPersons, agreed
 from equipoise.trials.audit_names import hidden
 from equipoise.trials.audit_plan import own_metrics, plan_of
@@ -76,7 +76,7 @@ def audit(
     smallest difference that matters. control: compare every arm with this one alone. secondary: by default those that
     the files allow. truth: folder of true masks, MedMNIST .npz, or table of case, truth. regions: see `parse_regions`.
     columns: roles of columns, as `parse_columns` reads them. scores: "probabilities", "percent" or "logits", where a
-    table does not say, or a mapping of arm to one of them.
+    table does not say, or a mapping of arm to one of them; "percent" also of metrics that are shares, as Dice.
     ignore: labels of the true masks that nobody annotated, whose voxels count for no arm.
     threshold: the score of the positive class from which sensitivity, specificity, PPV and NPV call a case so.
     images: folder of images named by case, for the example cases of the report.
@@ -119,12 +119,13 @@ def audit_as_stated(
     if out is not None:
         # Checked first: reading thousands of masks for a result that cannot be written would waste hours.
         prove_ours(Path(out), AUDIT)
-    collected = _collected(predictions, _reading(settings), watch)
+    collected = _collected(predictions, reading_options(settings), watch)
     table, notes = agreed(collected, settings)
     plan = plan_of(table, collected, settings)
     run = run_of(table, plan, collected, [*plan.chosen, *notes, *plan.notes], settings.images)
     persons = [note for note in notes if isinstance(note, OnPersons)]
-    results = results_of(run) | {"assumptions": [*collected.readings, *collected.notes, *persons]}
+    printed = [*persons, *plan.chosen]
+    results = results_of(run) | {"assumptions": [*collected.readings, *collected.notes, *printed]}
     if out is None and not as_written:
         return results
     shown = (run, results) if settings.ids == PLAIN else hidden(run, results, user_key(), collected)
@@ -133,7 +134,7 @@ def audit_as_stated(
     return shown[1] if as_written else results
 
 
-def _reading(settings: AuditSettings) -> AuditOptions:
+def reading_options(settings: AuditSettings) -> AuditOptions:
     """Return what the readers of files need to know."""
     regions, columns = parse_regions(settings.regions), parse_columns(settings.columns)
     patients = _patients(settings.patients, columns)
@@ -147,7 +148,7 @@ def _reading(settings: AuditSettings) -> AuditOptions:
         own=own_metrics([settings.primary, *(settings.secondary or ())], regions),
         columns=columns, calls=tuple(one.name for one in CALLED), scores=scores_text(settings.scores),
         positive=settings.positive, primary=settings.primary, ignore=tuple(settings.ignore),
-        below_chance=settings.below_chance, lists=tuple(lists),
+        below_chance=settings.below_chance, lists=tuple(lists), is_share=is_share,
     )  # fmt: skip
 
 

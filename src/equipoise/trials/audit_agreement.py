@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from equipoise.cohorts.splits.patient_names import one_spelling, spelling_note
+from equipoise.cohorts.splits.patient_names import one_spelling, spelling_key, spelling_note
 from equipoise.cohorts.splits.person_stems import some_sides
 from equipoise.evaluation.external import Collected
 from equipoise.evaluation.external.agreement import (
@@ -35,7 +35,9 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     notes = [*collected.notes, *unpredicted(collected.predictions, collected.unpredicted, common_cases=common_cases)]
     alike_arms(collected.predictions)
     notes += alike_cases(collected.predictions, common_cases=common_cases)
-    table, more = same_truths(collected.predictions, common_cases=common_cases)
+    table, spelled = _same_persons(collected.predictions)
+    notes += spelled
+    table, more = same_truths(table, common_cases=common_cases)
     notes += more
     table, on_persons = _persons(table, collected, settings)
     notes += [*on_persons, *whole_folds(table, allowed=allowed)]
@@ -90,6 +92,29 @@ def _statement(table: Predictions) -> str:
         f"The statement that every case is a different patient (--cases-are-patients) was overruled, because names or "
         f"numbers of cases are those of one patient, as a note says: {cases} cases count as {patients} patients"
     )
+
+
+def _same_persons(table: Predictions) -> tuple[Predictions, list[OnPersons]]:
+    """Give patients that arms spell differently (7432 and 0007432, of Excel and of text) the first arm's name.
+
+    Two things make a join certain: the arms name them so for the same case, and no arm has both spellings.
+    """
+    doubtful: set[str] = set()
+    for arm in table.arms():
+        own = one_spelling(table.patient[table.arm == arm].tolist())
+        doubtful |= {spelling_key(name) for name in own}
+    first: dict[str, str] = {}
+    names = []
+    spellings: dict[str, str] = {}
+    for case, patient in zip(table.case.tolist(), table.patient.tolist(), strict=True):
+        known = first.setdefault(case, patient)
+        key = spelling_key(patient)
+        joined = known if key == spelling_key(known) and key not in doubtful else patient
+        spellings |= {} if joined == patient else {patient: joined}
+        names.append(joined)
+    if not spellings:
+        return table, []
+    return replace(table, patient=np.array(names)), [OnPersons(spelling_note(spellings))]
 
 
 def _one_spelling(table: Predictions) -> tuple[Predictions, list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from equipoise.errors import ProtocolError
-from equipoise.evaluation.external import Collected, masks, monai, nnunet, parse_regions
+from equipoise.evaluation.external import Collected, masks, parse_regions
 from equipoise.evaluation.external.units import units_stated
 from equipoise.evaluation.external.unlike_tables import refuse_truth_as_metric
 from equipoise.evaluation.predictions import Predictions
@@ -31,12 +31,18 @@ from equipoise.statistics.failure_values import check_failure_values, parse_fail
 from equipoise.statistics.margins import check_margins, parse_margins, refuse_wide_margin
 from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
 from equipoise.statistics.turned_classes import refuse_turned
+from equipoise.trials.audit_columns import (
+    MEASURED_BY_TOOL,
+    Chosen,
+    directions_named,
+    not_judged,
+    refuse_lacking_mean,
+)
 from equipoise.trials.audit_settings import AuditSettings
 from equipoise.trials.audit_statements import growth, refuse_needless_confirmation, threshold_note
 
 _MOST_SECONDARY = 12
 _VOXELS = "truth_voxels_"
-_NAMED_BY_TOOL = (masks.KIND, nnunet.KIND, monai.METRICS, monai.VALUES)
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,15 @@ class AuditPlan:
 def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -> AuditPlan:
     """Return what an audit of these predictions compares; EquipoiseError for what they cannot answer."""
     structures = _structures(collected, settings.regions)
+    settings = replace(
+        settings,
+        higher_is_better=directions_named(settings.higher_is_better, table.metrics, "--higher-is-better"),
+        lower_is_better=directions_named(settings.lower_is_better, table.metrics, "--lower-is-better"),
+    )
     directions = Directions(tuple(settings.higher_is_better), tuple(settings.lower_is_better), structures)
     primary, chosen = _primary(table, settings.primary, structures)
+    if not table.classes:
+        refuse_lacking_mean(primary, table.metrics)
     notes = threshold_note(table, settings.threshold, settings.positive)
     measured = any(source.kind == masks.KIND for source in collected.sources)
     refuse_needless_confirmation(table, below_chance=settings.below_chance, masks=measured)
@@ -75,6 +88,7 @@ def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -
     endpoints |= values
     notes += doubts
     notes += _statements(settings, endpoints["failure_values"], measured)
+    chosen += not_judged(table, collected, names)
     if not settings.below_chance and not set(names) <= set(table.metrics):
         refuse_turned(table, settings.positive)
     allowed = {"cases_are_patients": settings.cases_are_patients, "common_cases": settings.common_cases}
@@ -95,7 +109,7 @@ def _endpoints(
     margins = parse_margins(settings.margins)
     return {
         "primary": primary,
-        "secondary": _secondary(table, primary, settings.secondary, structures, settings.threshold),
+        "secondary": _secondary(table, primary, settings, structures),
         "margin": settings.margin, "family": settings.control or "all", "alpha": 0.05, "positive": settings.positive,
         "subgroups": list(settings.subgroups), "lower_is_better": list(settings.lower_is_better),
         "stated_higher": list(settings.higher_is_better),
@@ -122,39 +136,45 @@ def _statements(settings: AuditSettings, failure_values: Mapping[str, float], me
     return notes
 
 
-def _primary(table: Predictions, requested: str, structures: Collection[str] | None) -> tuple[str, list[str]]:
+def _primary(table: Predictions, requested: str, structures: Collection[str] | None) -> tuple[str, list[Chosen]]:
     """Return the endpoint to compare: as requested, but the mean Dice in place of an AUC without class scores."""
     if requested != PRIMARY_OF_SCORES.name or table.classes or not table.metrics:
         return requested, []
     if table.candidates is not None:
         chosen = PRIMARY_OF_CANDIDATES.name
-        return chosen, [f"The predictions are candidates of detectors, so the arms are compared by {chosen}"]
+        return chosen, [Chosen(f"The predictions are candidates of detectors, so the arms are compared by {chosen}")]
     usual = PRIMARY_OF_MASKS.name
     offered = [*(name for name in table.metrics if of_case(name, structures).beginning == usual), *table.metrics]
     chosen = usual if usual in offered else offered[0]
-    return chosen, [f"There are no class scores, so the arms are compared by {chosen}"]
+    return chosen, [Chosen(f"There are no class scores, so the arms are compared by {chosen}")]
 
 
 def _secondary(
     table: Predictions,
     primary: str,
-    requested: Sequence[str] | None,
+    settings: AuditSettings,
     structures: Collection[str] | None,
-    threshold: float | None = None,
 ) -> list[str]:
-    if requested is not None:
-        return list(requested)
+    """Return the further endpoints: as requested, else those that are usual and those whose direction is stated."""
+    if settings.secondary is not None:
+        return list(settings.secondary)
+    directed = [
+        name
+        for name in (*settings.higher_is_better, *settings.lower_is_better)
+        if name in table.metrics and name != primary
+    ]
     if table.classes and calls_only(table):
         two = len(table.classes) == 2
         return [one.name for one in CALLED if one.name != primary and (two or one.classes_alike)]
     if table.classes:
-        at = [one.name for one in OF_CALLS] if threshold is not None else []
-        return [name for name in (*at, *(one.name for one in SECONDARY_OF_SCORES)) if name != primary]
+        at = [one.name for one in OF_CALLS] if settings.threshold is not None else []
+        usual = [name for name in (*at, *(one.name for one in SECONDARY_OF_SCORES)) if name != primary]
+        return list(dict.fromkeys([*usual, *directed]))
     if table.candidates is not None:
         return [one.name for one in OF_CANDIDATES if one.name != primary]
     usual = [one.name for one in SECONDARY_OF_MASKS]
     names = [name for name in table.metrics if of_case(name, structures).beginning in usual and name != primary]
-    return names[:_MOST_SECONDARY]
+    return list(dict.fromkeys([*names[:_MOST_SECONDARY], *directed]))
 
 
 def calls_only(table: Predictions) -> bool:
@@ -184,7 +204,7 @@ def _asked(name: str, table: Predictions, own: Mapping[str, Any]) -> bool:
 
 def _structures(collected: Collected, regions: Any) -> frozenset[str] | None:
     """Return the structures whose names may follow a metric's; None where a tool's file named the columns."""
-    if all(source.kind in _NAMED_BY_TOOL for source in collected.sources):
+    if all(source.kind in MEASURED_BY_TOOL for source in collected.sources):
         return None
     return frozenset({*_regions(collected.predictions), *parse_regions(regions), *collected.structures})
 

@@ -5,6 +5,7 @@ An audit and a trial pass through the same functions this way, and cannot differ
 
 import os
 import platform
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
@@ -15,9 +16,11 @@ import numpy as np
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import Collected
+from equipoise.evaluation.external.agreement import NO_ROW, REASONS, LeftOut
 from equipoise.evaluation.external.example_images import ImagesByCase, OutlinesByCase
 from equipoise.evaluation.external.other_parts import untested
 from equipoise.evaluation.predictions import Predictions
+from equipoise.report.text.omissions import omission_in_words
 from equipoise.runfolder.ledger_state import LedgerState
 from equipoise.runfolder.read import JobRecord, RunFolder
 from equipoise.trials.audit_plan import AuditPlan, calls_only
@@ -37,7 +40,7 @@ def run_of(
 
     Raises PredictionError for predictions without a test row.
     """
-    run = _with_left_out(_as_run(table, plan, collected, notes), collected, table)
+    run = _with_left_out(_as_run(table, plan, collected, notes), collected, table, notes)
     run = run if images is None else _with_images(run, collected, Path(images))
     if run.lock["networks"] and len(run.arms()) > 1:
         run = replace(run, problems=(*run.problems, _NETWORKS))
@@ -111,22 +114,27 @@ def _with_images(run: RunFolder, collected: Collected, folder: Path) -> RunFolde
     return replace(run, problems=(*run.problems, *_pictured(run, pictures)))
 
 
-def _with_left_out(run: RunFolder, collected: Collected, after: Predictions) -> RunFolder:
-    """Keep how many test cases were left out because an arm lacks them: perhaps those on which it fails.
+def _with_left_out(run: RunFolder, collected: Collected, after: Predictions, notes: Sequence[str]) -> RunFolder:
+    """Keep how many test cases were left out and why: perhaps an arm lacks those on which it fails.
 
     Cases of the reference that no arm predicted are among them.
     """
     before = collected.predictions
     cases = {*before.case[before.split == "test"].tolist(), *collected.unpredicted}
-    tested, judged = len(cases), len(set(after.case[after.split == "test"].tolist()))
-    if tested == judged:
+    lost = cases - set(after.case[after.split == "test"].tolist())
+    if not lost:
         return run
-    caution = (
-        f"{tested - judged} of {tested} test cases were left out, because an arm lacks them or states another truth "
-        "for them"
-    )
-    ledger = replace(run.ledger, cautions=(*run.ledger.cautions, caution))
-    return replace(run, lock={**run.lock, "left_out": {"cases": tested - judged, "of": tested}}, ledger=ledger)
+    why: dict[str, str] = {}
+    for note in notes:
+        # The first reason holds: a case that was left out is not looked at again.
+        why = ({**note.reasons, **why}) if isinstance(note, LeftOut) else why
+    counts = Counter(why.get(case, NO_ROW) for case in lost)
+    omission = {
+        "cases": len(lost), "of": len(cases),
+        "reasons": {code: counts[code] for code in REASONS if code in counts},
+    }  # fmt: skip
+    ledger = replace(run.ledger, cautions=(*run.ledger.cautions, omission_in_words(omission)))
+    return replace(run, lock={**run.lock, "left_out": omission}, ledger=ledger)
 
 
 def _pictured(run: RunFolder, pictures: ImagesByCase) -> list[str]:

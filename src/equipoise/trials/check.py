@@ -1,6 +1,7 @@
 """Check a trial before training: cases, leaks, problems, and the detectable difference."""
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -18,15 +19,16 @@ from equipoise.cohorts.identities import sieve_of, user_key, with_pseudonyms
 from equipoise.cohorts.read_once import release_images
 from equipoise.cohorts.splits.leakage import IN_ONE_PART, Leak
 from equipoise.cohorts.splits.split import Fold
+from equipoise.configuration.design import FOLDS
 from equipoise.engines import local
 from equipoise.errors import CohortError
 from equipoise.progress import Watch, silent, under_way
 from equipoise.protocol import Protocol
 from equipoise.report.pages.cohort_page import Inspection, render_inspection, summary
 from equipoise.report.results.gradient_evaluations import unequal_evaluations
-from equipoise.report.text.plans import plan_as_json, plan_sentences, prospect
+from equipoise.report.text.plans import folds_instead, plan_as_json, plan_sentences, prospect
 from equipoise.report.text.reasons import sentence
-from equipoise.report.text.words import plural
+from equipoise.report.text.words import cohort_title, plural
 from equipoise.runfolder.job import Job
 from equipoise.statistics.planning import Plan
 from equipoise.training.loop.forecast import Forecast
@@ -47,7 +49,9 @@ class Checked:
 
     jobs: all trainings, draws of tuning included; effort: the same in trainings of full length. pseudonyms: whether
     page, JSON and text name cases by pseudonyms; JSON and text of a cohort that has to be corrected name them plainly.
-    protocol_file: for commands in the text. by_pseudonyms: whether the fields hold pseudonyms already.
+    protocol_file: for commands in the text. trial: its name. by_pseudonyms: whether the fields hold pseudonyms already.
+    given_parts: whether the source divides the patients. tested_seconds: what reading and testing took, as they will
+    before a run.
     """
 
     cohort: Cohort
@@ -67,6 +71,9 @@ class Checked:
     pseudonyms: bool = False
     protocol_file: str = ""
     by_pseudonyms: bool = False
+    trial: str = ""
+    given_parts: bool = False
+    tested_seconds: float = 0.0
 
     @property
     def may_run(self) -> bool:
@@ -131,13 +138,31 @@ class Checked:
         """State the detectable difference and the cost of the trial."""
         planned = self.detectable
         lines = [*plan_sentences(planned), sentence(planned.assumptions)] if planned else [self.unplanned or ""]
+        lines += self._folds_instead()
         predicted = self.predicted()
         if predicted:
             minutes, memory = predicted["seconds"] / 60, predicted["memory_mb"]
-            time = f"about {minutes:.1f} minutes" if minutes >= 1 else "under a minute"
+            duration = f"about {minutes:.1f} minutes" if minutes >= 1 else "under a minute"
             jobs = plural(self.jobs, "job")
-            lines.append(f"predicted: {time} on an idle machine, and {memory:.0f} MB, for {jobs}")
+            lines.append(
+                f"predicted: {duration} on an idle machine, and {memory:.0f} MB, for {jobs}{self._tests_before()}"
+            )
         return lines
+
+    def _tests_before(self) -> str:
+        """Return what a run does before it trains, and how long that took here; empty where it is under a minute."""
+        minutes = self.tested_seconds / 60
+        return (
+            f"; before that, a run reads and tests as this check did in {minutes:.1f} minutes" if minutes >= 1 else ""
+        )
+
+    def _folds_instead(self) -> list[str]:
+        if self.detectable is None or len(self.folds) != 1 or self.given_parts:
+            return []
+        fold, patients = self.folds[0], len(set(self.cohort.patients.tolist()))
+        # Of five folds, each trains and validates on four fifths of the cases.
+        cases = len(fold.train) + len(fold.validation)
+        return folds_instead(self.detectable, patients, (FOLDS - 1) * len(self.cohort) / cases)
 
     def page(self) -> str:
         """Return the result as an HTML page with pictures."""
@@ -153,6 +178,7 @@ class Checked:
             self.sentences(),
             self.warnings,
             self.prospect(),
+            self.trial,
         )
         return render_inspection(Inspection(*contents))
 
@@ -184,7 +210,10 @@ class Checked:
         if self.pseudonyms and self.may_run:
             return self._shown.text()
         patients = plural(len(set(self.cohort.patients.tolist())), "patient")
-        lines = [self.prospect(), f"{self.cohort.name}: {patients}, {plural(len(self.cohort), 'case')}"]
+        lines = [
+            self.prospect(),
+            f"{cohort_title(self.cohort.name, self.trial)}: {patients}, {plural(len(self.cohort), 'case')}",
+        ]
         if len(self.folds) > 1:
             lines.append(f"  the parts of fold 1 of {len(self.folds)}; every fold tests other patients:")
         for part, counts in self.sizes().items():
@@ -226,6 +255,7 @@ def check(protocol: Protocol | str | Path, *, watch: Watch = silent, looks_back:
 
 def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool) -> Checked:
     """Check one cohort; raises RefusedFile for the first image that cannot be read."""
+    began = time.monotonic()
     cards = CaseCards(cohort, watch)
     try:
         with under_way(watch, "planning the split"):
@@ -236,7 +266,7 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool)
         hides = shows_pseudonyms(protocol.cohort)
         return Checked(
             cohort, cards, (), cases, [], [str(error)], None, "it cannot be split", [], 0, threads, pseudonyms=hides,
-            protocol_file=protocol.file,
+            protocol_file=protocol.file, trial=protocol.trial.name,
         )  # fmt: skip
     cases = _rows(cohort, trial.cards)
     with under_way(watch, "looking for leaks"):
@@ -265,6 +295,9 @@ def _checked(protocol: Protocol, cohort: Cohort, watch: Watch, looks_back: bool)
         configured=trial.configured,
         pseudonyms=shows_pseudonyms(protocol.cohort),
         protocol_file=protocol.file,
+        trial=protocol.trial.name,
+        given_parts=protocol.split.scheme == "given",
+        tested_seconds=time.monotonic() - began,
         warnings=[
             *(earlier_looks(protocol, trial.cohort, trial.folds, trial.cards) if looks_back else ()),
             *cautions(trial, leaks, named=True),

@@ -15,7 +15,7 @@ from equipoise.cohorts.splits.leakage import IN_ONE_PART, Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.patient_names import with_one_spelling
 from equipoise.cohorts.splits.split import Fold, split
-from equipoise.configuration.budget import ENOUGH_UPDATES, Fit, Offer, Rates, best, fitted
+from equipoise.configuration.budget import ENOUGH_UPDATES, Fit, Offer, Rates, best, fitted, of_folds
 from equipoise.configuration.design import SEEDS, SHARES, Chance, Design, chance_of, designs
 from equipoise.configuration.fingerprint import Fingerprint, fingerprint
 from equipoise.configuration.recipe import Recipe, recipe
@@ -26,8 +26,15 @@ from equipoise.errors import CohortError, EquipoiseError, ProtocolError
 from equipoise.progress import Watch, silent
 from equipoise.protocol import Protocol
 from equipoise.protocol.toml import validated
-from equipoise.report.text.configuration import Bought, more_time, parts_are_shared, patients_are_guessed, time_sentence
-from equipoise.report.text.plans import prospect
+from equipoise.report.text.configuration import (
+    Bought,
+    folds_sentence,
+    more_time,
+    parts_are_shared,
+    patients_are_guessed,
+    time_sentence,
+)
+from equipoise.report.text.plans import LIKELY, prospect
 from equipoise.report.text.reasons import sentence
 from equipoise.report.text.words import plural
 from equipoise.training.loop.forecast import Forecast
@@ -230,7 +237,8 @@ def _timed(case: _Case, data: Fingerprint, offers: Sequence[Offer], minutes: flo
                 break
             made, chosen = wider, fits
     bought = [Bought(minutes * more, made.best(minutes * more)) for more in TIMES]
-    time_words = (time_sentence(chosen, minutes, made.side_by_side), *more_time(chosen, bought))
+    of_folds = [] if any(one.fit.offer.design.folds > 1 for one in bought) else made.of_folds(chosen)
+    time_words = (time_sentence(chosen, minutes, made.side_by_side), *more_time(chosen, bought), *of_folds)
     return _outcome(case, made.rules, chosen, made.precision, time_words)
 
 
@@ -250,6 +258,12 @@ class _Measured:
         known = {"batch": batch, "per_case": per_case, "side_by_side": self.side_by_side}
         fewest = ENOUGH_UPDATES[self.rules.data.masks]
         return best(fitted(offer, self.rates, minutes, **known, fewest=fewest) for offer in self.offers)
+
+    def of_folds(self, chosen: Fit) -> list[str]:
+        """Return a sentence on the time of cross-validation, where it would help."""
+        batch, per_case = self.rules.training["batch_size"], self.rules.training.get("patches_per_case", 1)
+        known = {"batch": batch, "per_case": per_case, "side_by_side": self.side_by_side}
+        return folds_sentence(chosen, of_folds(chosen, self.offers, self.rates, **known), LIKELY)
 
 
 def _measured(case: _Case, data: Fingerprint, base: int | None, offers: Sequence[Offer], workers: Engine) -> _Measured:

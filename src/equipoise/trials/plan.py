@@ -15,7 +15,7 @@ from equipoise.cohorts.sources import load, parameters_of
 from equipoise.cohorts.splits.leakage import IN_ONE_PART, LIKENESS, OF_PIXELS, Leak, find_leaks
 from equipoise.cohorts.splits.patient_groups import with_guessed_patients
 from equipoise.cohorts.splits.patient_names import with_one_spelling
-from equipoise.cohorts.splits.person_stems import regular_stems
+from equipoise.cohorts.splits.person_stems import deepest_stems, regular_stems
 from equipoise.cohorts.splits.split import Fold, split
 from equipoise.configuration.auto import is_open, resolved
 from equipoise.configuration.fingerprint import fingerprint
@@ -245,16 +245,19 @@ def images_as_patients(trial: Trial, *, named: bool = True) -> str:
     such = f", such as {first!r} and {second!r}," if named else ""
     return (
         f"{len(stems.of)} patients of {trial.cohort.name}{such} have names that end as those of images of one person "
-        f"do, in the whole column ({stems.kind} behind {len(set(stems.of.values()))} stems)"
+        f"do, in the whole column ({stems.kind} beside {len(set(stems.of.values()))} stems)"
     )
 
 
 def _true_patients(trial: Trial) -> str:
     """Say how the protocol states the patients behind such names, or confirms them."""
-    pattern = regular_stems(trial.cohort.patients.tolist())
+    stems = deepest_stems(trial.cohort.patients.tolist())
     takes = "patient_pattern" in parameters_of(trial.protocol.cohort.source)
-    one = pattern.pattern() if pattern is not None and takes else None
+    one = stems.pattern() if stems is not None and takes else None
     remedy = "give the true patients" if one is None else f"state the patients with cohort.patient_pattern = '{one}'"
+    # Of a pattern that stands there, the names that it makes are known, and not those it is searched in.
+    if "patient_pattern" in (trial.protocol.cohort.model_extra or {}):
+        remedy = "correct cohort.patient_pattern, so that its group is the person alone"
     return f'{remedy}, or set split.patients = "confirmed" if each is a patient, and the report says so'
 
 

@@ -7,15 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from equipoise.errors import EquipoiseError
-from equipoise.evaluation.external import (
-    PATIENTS,
-    AuditOptions,
-    collect,
-    parse_columns,
-    read_list,
-    scores_text,
-    split_arm,
-)
+from equipoise.evaluation.external import collect, split_arm
 from equipoise.evaluation.predictions import Predictions, concatenate
 from equipoise.report.pages.sample_size_page import grant_page
 from equipoise.report.results.own_endpoints import own_endpoints
@@ -27,7 +19,13 @@ from equipoise.runfolder.paths import LOCK
 from equipoise.runfolder.read import read_folder
 from equipoise.statistics.adjudication import twin_arms
 from equipoise.statistics.analysis import Analysis, analyse
-from equipoise.statistics.endpoints import PRIMARY_OF_MASKS, PRIMARY_OF_SCORES, Endpoint, endpoint_named, of_case
+from equipoise.statistics.endpoints import (
+    PRIMARY_OF_MASKS,
+    PRIMARY_OF_SCORES,
+    Endpoint,
+    endpoint_named,
+    of_case,
+)
 from equipoise.statistics.margins import refuse_margin_of_range
 from equipoise.statistics.panel import align
 from equipoise.statistics.power import POWER, SEEDS
@@ -35,7 +33,9 @@ from equipoise.statistics.repeated_runs import without_repeats
 from equipoise.statistics.sample_size import NoSampleSize, SampleSize, sample_size
 from equipoise.statistics.turned_classes import refuse_turned
 from equipoise.statistics.verdict import Question
+from equipoise.trials.audit import reading_options
 from equipoise.trials.audit_agreement import agreed
+from equipoise.trials.audit_columns import refuse_lacking_mean
 from equipoise.trials.audit_settings import AuditSettings
 
 
@@ -89,13 +89,15 @@ def samplesize(
     scores: str | None = None,
     common_cases: bool = False,
     below_chance: bool = False,
+    truth: str | None = None,
+    regions: str | None = None,
 ) -> Planned:
     """Plan a trial that finds a difference in the primary endpoint, by the spreads of a pilot.
 
     sources: one run folder, or tables of predictions as `audit` reads them (class scores, or a metric for each case).
     difference: by default the margin of the run's protocol. power, alpha: of the family of all pairs of the pilot's
-    arms, or of those with `control`. scores, common_cases, below_chance: as `audit` reads them, whose checks the
-    tables pass. Raises EquipoiseError, one sentence, where the pilot allows no planning.
+    arms, or of those with `control`. scores, common_cases, below_chance, truth, regions: as `audit` reads them, whose
+    checks the tables pass. Raises EquipoiseError, one sentence, where the pilot allows no planning.
     """
     _check(alpha, power, seeds, difference)
     folder = Path(sources[0])
@@ -104,7 +106,7 @@ def samplesize(
     else:
         settings = AuditSettings(
             positive=positive, columns=columns, cases_are_patients=cases_are_patients, patients=patients,
-            scores=scores, common_cases=common_cases, below_chance=below_chance,
+            scores=scores, common_cases=common_cases, below_chance=below_chance, truth=truth, regions=regions,
         )  # fmt: skip
         pilot = _of_tables(sources, primary, settings)
     smallest = pilot.difference if difference is None else difference
@@ -193,14 +195,7 @@ def _of_folder(folder: Path, primary: str | None, trust_code: bool) -> Pilot:
 def _of_tables(sources: Sequence[str], primary: str | None, settings: AuditSettings) -> Pilot:
     """Read predictions made elsewhere, by the functions and the checks of an audit."""
     given = [split_arm(one) for one in sources]
-    listed, columns = settings.patients, parse_columns(settings.columns)
-    options = AuditOptions(
-        positive=settings.positive, columns=columns,
-        cases_are_patients=settings.cases_are_patients, scores=scores_text(settings.scores),
-        below_chance=settings.below_chance,
-        patients=None if listed is None else read_list(Path(str(listed)), "case", "patient", PATIENTS, columns).values,
-    )  # fmt: skip
-    collected = collect([(arm, Path(path)) for arm, path in given], options)
+    collected = collect([(arm, Path(path)) for arm, path in given], reading_options(settings))
     table, notes = agreed(collected, settings)
     name = primary or _usual(table)
     if name in table.metrics and not of_case(name).direction_known:
@@ -221,6 +216,7 @@ def _usual(table: Predictions) -> str:
     """Return the endpoint of scores, that of masks where the table has it, or its first metric."""
     if table.classes or not table.metrics:
         return PRIMARY_OF_SCORES.name
+    refuse_lacking_mean(PRIMARY_OF_MASKS.name, table.metrics)
     return PRIMARY_OF_MASKS.name if PRIMARY_OF_MASKS.name in table.metrics else next(iter(table.metrics))
 
 

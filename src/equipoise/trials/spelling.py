@@ -5,12 +5,13 @@ What cannot be read so is left to the trial of the arms, which builds them.
 """
 
 import ast
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from equipoise.errors import PredictionError, ProtocolError
-from equipoise.lookup import nearest, public_name
+from equipoise.lookup import NO_CODE, nearest, public_name, source_of
 from equipoise.protocol import Protocol
 from equipoise.protocol.sections import Named
 from equipoise.tasks import Task, task_named
@@ -19,6 +20,8 @@ from equipoise.zoo import refuse_without_adapter
 _GIVEN = ("self", "in_channels", "out_channels", "spatial_dims", "params")
 """Parameters that the trial gives, and a protocol cannot set."""
 _ZOO = "equipoise.zoo"
+_MAKING = ("import *", "globals(", "setattr(", "exec(", "__getattr__", "vars(", "global ", "sys.modules")
+"""Signs of a module that makes names while it runs, which cannot be read from its source."""
 _PACKAGES = Path(__file__).resolve().parents[1]
 
 
@@ -28,9 +31,12 @@ def refuse_misspelt(protocol: Protocol) -> None:
         if arm.nnunet is not None or arm.ensemble:
             continue  # no network of ours; the protocol has read what it states
         refuse_without_adapter(arm.model.name, arm.model.settings, protocol.folder)
+        _check_own(arm.model.name, "model", protocol.folder)
+        _check_own(arm.optimizer.name, "optimizer", protocol.folder)
         _check_foreign(arm.model)
         _check(arm.model, "model", "models")
         _check(arm.optimizer, "optimizer", "optimizers")
+    _check_own(protocol.training.loss, "loss", protocol.folder)
     task = task_named(protocol.cohort.task, protocol.folder)
     for name in (protocol.endpoints.primary, *protocol.endpoints.secondary):
         if ":" not in name:
@@ -69,6 +75,42 @@ def _check_foreign(model: Named) -> None:
 
     if adapter in PACKAGES:
         refuse_unknown(adapter, network)
+
+
+def _check_own(name: str, kind: str, folder: Path | None) -> None:
+    """Refuse a name that a module of the user's own does not define, without running any of it."""
+    module, _, attribute = name.partition(":")
+    # Where code is refused, that is what its user is told first.
+    file = source_of(name, folder) if attribute and not os.environ.get(NO_CODE) else None
+    if file is None or file.suffix != ".py":
+        return
+    try:
+        text = file.read_text(encoding="utf-8")
+        tree = ast.parse(text)
+    except (OSError, ValueError, SyntaxError):
+        return  # told where the module is imported
+    if any(sign in text for sign in _MAKING):
+        return
+    names = {bound: None for node in tree.body for bound in _bound(node)}
+    if attribute not in names:
+        public = [one for one in names if not one.startswith("_")]
+        raise ProtocolError(f"{kind} {name!r}: {module} has no {attribute!r}; {nearest(attribute, public)}")
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a statement of a module binds, in branches and blocks too."""
+    match node:
+        case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            yield node.name  # what is inside is not the module's
+        case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in aliases)
+        case ast.Name(id=name, ctx=ast.Store()):
+            yield name
+        case ast.Lambda():
+            return
+        case _:
+            for inner in ast.iter_child_nodes(node):
+                yield from _bound(inner)
 
 
 def _check(named: Named, kind: str, package: str) -> None:

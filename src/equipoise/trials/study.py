@@ -95,7 +95,9 @@ def checked_text(checks: dict[tuple[str, str], Checked]) -> str:
     parts = [f"{cohort}, {model}\n{one.text()}" for (cohort, model), one in checks.items()]
     minutes = checked_json(checks)["predicted"]["seconds"] / 60
     jobs = sum(one.jobs for one in checks.values())
-    return "\n\n".join([*parts, f"the whole study: about {minutes:.0f} minutes for {jobs} jobs"])
+    tests = sum(one.tested_seconds for one in checks.values()) / 60
+    before = f"; reading and testing before them took {tests:.1f} minutes here" if tests >= 1 else ""
+    return "\n\n".join([*parts, f"the whole study: about {minutes:.0f} minutes for {jobs} jobs{before}"])
 
 
 def _prepared(name: str, trials: Mapping[tuple[str, str], Protocol], out: Path) -> Iterator[tuple[Trial, list[Leak]]]:

@@ -30,6 +30,7 @@ def test_decimal_commas_become_points_where_they_are_certain(tmp_path: Path) -> 
     assert [row["n"] for row in table(tmp_path, b"case;n\na;1,234\nb;5,678\n")] == ["1,234", "5,678"], "or thousands"
     assert [row["n"] for row in table(tmp_path, b"case;n\na;0,234\nb;5,678\n")] == ["0.234", "5.678"]
     assert [row["n"] for row in table(tmp_path, b"case;n\na;1,5\nb;left, upper\n")] == ["1,5", "left, upper"]
+    assert [row["n"] for row in table(tmp_path, b"case;n\na;1,5e-03\nb;2e+01\nc;,5\n")] == ["1.5e-03", "2e+01", ".5"]
 
 
 def test_a_separator_that_the_file_states_and_one_that_its_values_hold(tmp_path: Path) -> None:

@@ -69,3 +69,28 @@ def test_truths_without_a_prediction_are_named() -> None:
 def test_arms_without_a_shared_case() -> None:
     assert disjoint(table(case=["1", "2"], dice=[0.1, 0.2]))
     assert not disjoint(table(case=["1", "1"], dice=[0.1, 0.2]))
+
+
+def test_where_all_cases_disagree_leaving_them_out_is_not_offered_and_the_reason_is_told() -> None:
+    people = table(case=["1", "1", "2", "2"], patient=["p", "q", "r", "s"], dice=[0.1, 0.2, 0.3, 0.4])
+    for common_cases in (False, True):
+        with pytest.raises(PredictionError, match="another patient") as refusal:
+            same_truths(people, common_cases=common_cases)
+        assert "--common-cases" not in str(refusal.value)
+
+
+def test_each_case_that_is_left_out_has_its_own_reason() -> None:
+    made = table(
+        case=["1", "1", "2", "2", "3", "3", "4", "4"],
+        patient=["p", "p", "q", "other", "r", "r", "s", "s"],
+        truth=["x", "x", "y", "y", "x", "y", "y", "y"],
+        score_x=[0.1] * 7 + [np.nan], score_y=[0.9] * 7 + [np.nan],
+    )  # fmt: skip
+    kept, notes = same_truths(made, common_cases=True)
+    assert kept.case.tolist() == ["1", "1", "4", "4"]
+    assert notes[0].reasons == {"2": "other_patient", "3": "other_truth"}  # type: ignore[attr-defined]
+    kept, notes = common(kept)
+    assert (kept.case.tolist(), notes[0].reasons) == (["1", "1"], {"4": "no_score"})  # type: ignore[attr-defined]
+    lacking = common(made.where(np.arange(8) != 7))[1]
+    assert lacking[0].reasons == {"4": "no_row"}  # type: ignore[attr-defined]
+    assert unpredicted(made, ["9"], common_cases=True)[0].reasons == {"9": "unpredicted"}  # type: ignore[attr-defined]

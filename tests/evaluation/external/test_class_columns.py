@@ -37,6 +37,20 @@ def test_which_class_a_score_is_about_is_asked() -> None:
     assert columns["score_malignant"].tolist() == [0.2, 0.7]
 
 
+@pytest.mark.parametrize("name", ["prob_Cancer", "cancer_probability", "p_cancer", "y_score_cancer"])
+def test_one_column_that_names_a_class_is_its_probability(name: str) -> None:
+    truth = ["normal", "cancer", "cancer"]
+    columns = read(truth=truth, prediction=["normal", "normal", "cancer"], age=[50, 60, 70], **{name: [0.2, 0.3, 0.9]})
+    assert columns["score_cancer"].tolist() == [0.2, 0.3, 0.9]
+    own = {"case": np.array(["a", "b", "c"]), name: np.array([0.2, 0.3, 0.9])}
+    columns, notes = with_scores(own, "t", AuditOptions(), dict(zip("abc", truth, strict=True)))
+    assert list(columns)[-2:] == ["score_normal", "score_cancer"]
+    assert notes == [f"The column {name!r} of t was read as the probability of 'cancer'."]
+    other = read(AuditOptions(positive="cancer"), truth=truth, prob_normal=[0.8, 0.7, 0.1])
+    assert other["score_cancer"].tolist() == pytest.approx([0.2, 0.3, 0.9])
+    assert read(truth=truth, logit_cancer=[-2.0, 0.5, 3.0])["score_cancer"].tolist() == expit([-2.0, 0.5, 3.0]).tolist()
+
+
 def test_logits_are_told_from_probabilities_or_asked() -> None:
     values = [-2.0, 0.5, 3.0]
     assert read(truth=[0, 1, 1], logit=values)["score_1"].tolist() == expit(values).tolist()

@@ -1,11 +1,13 @@
 """One column of ids under a heading for patients, beside a list that gives the ids their patients."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external import AuditOptions, Collected, collect, collect_table
+from equipoise.evaluation.external import AuditOptions, Collected, collect, collect_table, parse_columns
 from equipoise.evaluation.external.agreement import same_truths
 from equipoise.evaluation.external.listed_patients import with_listed_patients
 
@@ -43,15 +45,40 @@ def test_a_list_of_the_ids_says_that_they_are_cases(tmp_path: Path, headings: tu
     assert "because the list of patients gives its ids a patient" in own[0]
 
 
-def test_a_list_of_other_ids_or_beside_a_column_of_cases_is_refused_as_before(tmp_path: Path) -> None:
-    with pytest.raises(PredictionError, match="--patients does nothing"):
+def test_a_list_of_other_ids_or_beside_a_stated_column_is_refused_with_what_leads_on(tmp_path: Path) -> None:
+    with pytest.raises(PredictionError, match="--patients does nothing .*no case of theirs is in the list"):
         both(tmp_path, ("Patient No.", "Patient No."), patients={"X1": "X"})
-    columns = {"case": IDS, "patient": IDS, "truth": ["0", "1"] * 2, "prob": [0.1, 0.2, 0.3, 0.4], "arm": ["A"] * 4}
-    with pytest.raises(PredictionError, match="--patients does nothing"):
-        collect_table(columns, AuditOptions(patients=LIST))
+    columns = COLUMNS | {"patient": IDS}
+    with pytest.raises(PredictionError, match="--patients does nothing .*leave patient= out of it"):
+        collect_table(columns, AuditOptions(patients=LIST, columns={"patient": ("patient",)}))
     with pytest.raises(PredictionError, match="1 of 4 cases of .* are not in the list of patients, 'P3' first"):
         both(tmp_path, ("Patient No.",) * 2, patients={one: LIST[one] for one in IDS[:3]})
-    assert with_listed_patients([], LIST) == []
+    assert with_listed_patients([], AuditOptions(patients=LIST)) == []
+
+
+COLUMNS = {"case": IDS, "truth": ["0", "1"] * 2, "prob": [0.1, 0.2, 0.3, 0.4], "arm": ["A"] * 4}
+
+
+@pytest.mark.parametrize("heading", ["patient", "Subject", "MRN"])
+def test_a_list_beats_a_column_that_its_heading_alone_tells(heading: str) -> None:
+    same = collect_table(COLUMNS | {heading: ["P1", "P2", "p 02", "P3"]}, AuditOptions(patients=LIST))
+    assert same.predictions.patient.tolist() == list(LIST.values())
+    assert not same.notes
+    assert any("not of its column" in one and one.endswith(f"{heading!r}.") for one in same.readings)
+    other = collect_table(COLUMNS | {heading: ["P1", "Q", "Q", "P3"]}, AuditOptions(patients=LIST))
+    assert other.predictions.patient.tolist() == list(LIST.values())
+    assert "names another patient for 2 of 4 cases" in other.notes[0]
+
+
+def test_a_list_that_lacks_cases_names_the_column_that_would_decide() -> None:
+    columns, few = COLUMNS | {"Sub ject": ["7", "7", "8", "9"]}, {one: LIST[one] for one in IDS[:3]}
+    with pytest.raises(PredictionError, match="1 of 4 cases .*'P3' first; add them") as refusal:
+        collect_table(columns, AuditOptions(patients=few))
+    # What the refusal proposes, as a shell divides it, leads on.
+    option, value = shlex.split(re.findall(r"\((--columns .*)\)", str(refusal.value))[0])
+    assert option == "--columns"
+    read = collect_table(columns, AuditOptions(patients=None, columns=parse_columns(value)))
+    assert read.predictions.patient.tolist() == columns["Sub ject"]
 
 
 def test_other_patients_in_another_arm_are_told_apart_with_a_remedy_for_patients() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from equipoise.errors import EquipoiseError
 from equipoise.evaluation.external import AuditOptions, collect
-from equipoise.evaluation.external.lists import PATIENTS, read_list, training_list
+from equipoise.evaluation.external.lists import PATIENTS, REFERENCE, read_list, training_list
 
 
 def written(path: Path, *rows: str) -> Path:
@@ -22,6 +22,15 @@ def test_a_list_is_recorded_with_its_hash_and_columns(tmp_path: Path) -> None:
         "path": str(path), "kind": "list of patients", "cases": 2, "columns": {"case": "StudyID", "patient": "MRN"},
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }  # fmt: skip
+
+
+def test_the_column_that_is_proposed_for_a_list_is_the_likely_one(tmp_path: Path) -> None:
+    rows = [f"{k:04d};{k // 2:05d};{k / 7:.1f};{('gut', 'krank')[k % 2]}" for k in range(20)]
+    path = written(tmp_path / "r.csv", "Befund Nr;Pat.-Nr.;mm;Histologie der Probe", *rows)
+    with pytest.raises(EquipoiseError, match=r"--columns truth.case='Befund Nr'\)"):
+        read_list(path, "case", "truth", REFERENCE)
+    with pytest.raises(EquipoiseError, match=r"--columns truth.truth='Histologie der Probe'\)"):
+        read_list(path, "case", "truth", REFERENCE, {"truth.case": ("Befund Nr",)})
 
 
 def test_a_training_list_has_any_usual_form(tmp_path: Path) -> None:

@@ -46,7 +46,58 @@ NAMES: dict[str, Callable[[int, int], str]] = {
     "letter": lambda p, k: f"P{p:03d}{'abcdefgh'[k]}",
     "number": lambda p, k: f"P{p:03d}-{k}",
     "slice": lambda p, k: f"{p:03d}_slice_{k + 10 * p:04d}",
+    "frame": lambda p, k: f"vid{p:03d}_frame_{k * 25:05d}.png",
+    "date": lambda p, k: f"P{p:03d}_2021-0{k + 1}-1{p % 9}",
+    "brackets": lambda p, k: f"P{p:03d} ({k + 1})",
+    "folder": lambda p, k: f"{p:03d}/{k}",
+    "view before": lambda p, k: f"{VIEWS[k]}_{p:03d}",
+    "TCGA": lambda p, k: f"TCGA-02-{p:04d}-01Z-00-DX{k + 1}",
 }
+OTHERS: dict[str, Callable[[int, int], str]] = {
+    "unknown words": lambda p, k: f"P{p:03d}_{WORDS[(p + k) % 9]}_{WORDS[k]}",
+    "study, series, instance": lambda p, k: f"1.2.840.{1000 + p}.{7919 * (8 * p + k) % 9973}.{k // 2 + 300}.{k + 5000}",
+    "unknown words before": lambda p, k: f"{WORDS[k]}_x_{p:03d}",
+    "dates without signs": lambda p, k: f"{4000 + p}_21{k + 1:02d}1{p % 9}",
+    "three digits": lambda p, k: f"P{p:03d}/{p * 8 + k:03d}/raw",
+}
+WORDS = ["alpha", "bravo", "china", "delta", "echo", "foxtrot", "golf", "hotel", "india"]
+
+
+@pytest.mark.parametrize("scheme", OTHERS)
+def test_names_whose_parts_mean_nothing_known_are_joined_where_scores_agree_nearly(scheme: str) -> None:
+    patients = [OTHERS[scheme](p, k) for p in range(30) for k in range(8)]
+    names, notes = joined(images(30, 8, 0.85), patients)
+    assert len(names) == 210
+    assert "of the variance of" in notes[0]
+    for share in (0.0, 0.3):
+        assert joined(images(30, 8, share), patients) == ({}, []), "hospitals have such names, too"
+
+
+HONEST: dict[str, Callable[[int], str]] = {
+    "numbered": lambda k: f"P{k:03d}",
+    "centre and patient": lambda k: f"{k // 10 + 1:02d}-{k % 10:03d}",
+    "centre, ward, patient": lambda k: f"site{k // 20}/w{k // 5 % 4}/{7919 * k % 9973:04d}",
+    "TCGA": lambda k: f"TCGA-{k % 19:02d}-{k:04d}",
+    "LIDC": lambda k: f"LIDC-IDRI-{k:04d}",
+    "BraTS": lambda k: f"BraTS20_Training_{k:03d}",
+    "hash": lambda k: f"{7919 * 7919 * (k + 1) % 16**8:08x}",
+}
+
+
+@pytest.mark.parametrize("scheme", HONEST)
+def test_strangers_are_left_alone_and_so_are_hospitals_of_different_levels(scheme: str) -> None:
+    stream, patients = np.random.default_rng(1), [HONEST[scheme](k) for k in range(240)]
+    for hospitals in (0.0, 0.7):
+        level = hospitals * stream.normal(size=24)[np.arange(240) // 10]
+        latent = level + stream.normal(size=240)
+        assert joined(latent[:, None] + 0.3 * stream.normal(size=(240, 2)), patients) == ({}, [])
+
+
+def test_cases_of_two_sites_are_counted_and_the_note_says_so() -> None:
+    patients = [f"case_{p}_{site}" for p in range(40) for site in "ab"]
+    names, notes = joined(images(80, 1, 0.5), patients)
+    assert names == {}
+    assert "their scores do not show it: they were counted as 80 patients; if they are fewer" in notes[0]
 
 
 @pytest.mark.parametrize("scheme", NAMES)

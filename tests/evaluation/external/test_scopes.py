@@ -48,7 +48,7 @@ def test_columns_of_one_file_alone(files: dict[str, Path], reference: str) -> No
 def test_a_question_names_the_file_and_an_option_that_exists(files: dict[str, Path]) -> None:
     with pytest.raises(PredictionError, match=r"known as the truth \(it has Patient, Diagnose\).*truth.truth=Diagnose"):
         collected(files, "V1.case=Befundnummer,V1.score=KI-Wert")
-    with pytest.raises(PredictionError, match=r"V1.csv has no column 'case' .*--columns V1.case=Befundnummer"):
+    with pytest.raises(PredictionError, match=r"V1.csv has no column .*--columns V1.case=Befundnummer,V1.score="):
         collected(files, "truth.truth=Diagnose")
     with pytest.raises(PredictionError, match=r"V2.csv has no column 'Befundnummer'; .*ARM.case=Befundnummer"):
         collected(files, "case=Befundnummer,truth.truth=Diagnose")

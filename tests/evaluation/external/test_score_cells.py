@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
 
+from equipoise.cohorts.layouts.tables import with_points
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import AuditOptions, Collected, collect
+from equipoise.evaluation.external.table_file import as_numbers
 
 PERCENTAGES = [2.8, 96.8, 40.0, 62.9, 7.5, 81.0]
 
@@ -77,3 +79,26 @@ def test_rows_keep_their_numbers_where_others_were_left_out(tmp_path: Path) -> N
 def test_missing_cells_do_not_hide_decimal_commas(tmp_path: Path) -> None:
     scores = collected(tmp_path, ["0,25", "n/a", "0,5", "1"]).predictions.scores[:, 1]
     assert np.array_equal(scores, [0.25, np.nan, 0.5, 1], equal_nan=True)
+
+
+def test_decimal_commas_have_exponents_and_lost_zeros(tmp_path: Path) -> None:
+    cells = ["6,735e-01", "2E-03", ",25", "1", "9,1e-05"]
+    assert np.array_equal(collected(tmp_path, cells).predictions.scores[:, 1], [0.6735, 0.002, 0.25, 1, 9.1e-05])
+    with pytest.raises(PredictionError, match=r"'0\.5' of case .* and '6,735e-01' .*; write all with points"):
+        collected(tmp_path, ["6,735e-01", "0.5", "0.25"])
+
+
+@pytest.mark.parametrize("mark", ["-", "–", "n. a.", "n.a.", "N/A", "k. A.", "missing", "?"])
+def test_marks_of_missing_values_are_no_words(mark: str) -> None:
+    """Beside decimal commas, too, which are read where all other cells are numbers."""
+    cells = np.array(with_points(["24,3", mark, "50,2", "7"]), dtype=object)
+    numbers = as_numbers(cells)
+    assert numbers is not None
+    assert np.array_equal(numbers, [24.3, np.nan, 50.2, 7], equal_nan=True)
+
+
+def test_a_word_among_scores_is_refused_with_both_remedies(tmp_path: Path) -> None:
+    rows = [f"c{k},{k % 2},{'lacking' if k == 3 else k / 30}" for k in range(20)]
+    (tmp_path / "a.csv").write_text("\n".join(["case,truth,prob", *rows]) + "\n", encoding="utf-8")
+    with pytest.raises(PredictionError, match="'lacking' .*in row 5, .*correct it, or leave its cell empty if the"):
+        collect([("a", tmp_path / "a.csv")], AuditOptions(cases_are_patients=True))

@@ -84,8 +84,8 @@ def test_a_file_is_quoted_by_its_own_names(tmp_path):
     readings = read(tmp_path, PERCENT).readings
     assert any("The scores 'KI-Wert' of" in one for one in readings)
     assert not any("'score'" in one for one in readings if "was read as the score" not in one)
-    with pytest.raises(PredictionError, match="'k.A.' in column 'KI-Wert' of case '140' in row 42"):
-        read(tmp_path, changed("k.A."))
+    with pytest.raises(PredictionError, match="'Artefakt' in column 'KI-Wert' of case '140' in row 42"):
+        read(tmp_path, changed("Artefakt"))
 
 
 @pytest.mark.parametrize("written", [".1f", ".2f", ".4f", ".2g", ".3g", ".6g"])

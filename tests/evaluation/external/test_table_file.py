@@ -68,8 +68,10 @@ def test_a_sheet_of_a_workbook_is_a_table(tmp_path: Path) -> None:
         "case": ["007", "008"], "score": ["0.25", ""], "n": ["3", "4"],
     }  # fmt: skip
     book["empty"].append(["case"])
+    # Before the readings, as a page of titles: the longest sheet is proposed, as a shell reads it.
+    book.create_sheet("About", 0).append(["export of today"])
     book.save(tmp_path / "t.xlsx")
-    with pytest.raises(EquipoiseError, match="--columns sheet=readings"):
+    with pytest.raises(EquipoiseError, match="--columns sheet=readings, of one arm ARM.sheet=readings"):
         table_columns(tmp_path / "t.xlsx")
     assert list(table_columns(tmp_path / "t.xlsx", "readings")[0]) == ["case", "score", "n"]
     (tmp_path / "t.xlsx").write_bytes(b"PK\x03\x04 no archive")

@@ -1,6 +1,7 @@
 """Arms whose tables have other classes or metrics: what can be matched is, and a refusal says what to type."""
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from equipoise import audit
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external import AuditOptions, parse_columns
+from equipoise.evaluation.external import AuditOptions, collect, parse_columns, parse_regions
 from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.reading import Reading
 from equipoise.evaluation.external.tables import from_table
@@ -55,8 +56,21 @@ def test_columns_read_as_metrics_are_named_with_what_to_type() -> None:
     command = str(refusal.value).partition("(--columns ")[2]
     typed = shlex.split(command.rpartition("), or give")[0])[0]
     assert parse_columns(typed) == {"A.truth": ("Befund (0/1)",), "A.score": ("KI [%]",)}
-    with pytest.raises(PredictionError, match=r"A has .*dice\), and B has .*iou\), .*same metrics"):
+    with pytest.raises(PredictionError, match=r"A has .*dice, and B has .*iou, .*same metrics") as refusal:
         joined({"case": list("abcd"), "dice": ILL}, {"case": list("abcd"), "iou": ILL})
+    assert "classes" not in str(refusal.value)
+
+
+def test_other_headings_of_the_same_structures_are_told_with_the_option_that_matches_them(tmp_path: Path) -> None:
+    paths = []
+    for arm, form in (("A", "DSC {}"), ("B", "dice_{}")):
+        rows = ["case," + ",".join(map(form.format, "xy")), *(f"{case},0.5,0.7" for case in "abcd")]
+        (tmp_path / f"{arm}.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        paths.append((arm, tmp_path / f"{arm}.csv"))
+    with pytest.raises(PredictionError, match=r"or name the structures \(--regions x,y\)"):
+        collect(paths, AuditOptions(cases_are_patients=True))
+    read = collect(paths, AuditOptions(cases_are_patients=True, regions=parse_regions("x,y")))
+    assert read.predictions.metrics["dice"].tolist() == pytest.approx([0.6] * 8)
 
 
 def test_a_number_that_one_table_of_scores_has_beside_them_is_left_out() -> None:

@@ -192,6 +192,20 @@ def test_calibration_states_its_bias() -> None:
     assert sum(int(row["rows"]) for row in _table(figure)) == 200
 
 
+def test_the_error_beside_pooled_bins_is_that_of_the_bins() -> None:
+    """Two runs that err in opposite directions: their bins together lie on the diagonal, each run's do not."""
+    rows = _rows(4000)
+    probability = np.clip(rows.probability + np.where(rows.run == 1, 0.1, -0.1), 0, 1)
+    rows = Rows(probability, rows.positive, rows.patient, rows.run)
+    member = np.minimum((probability * 10).astype(int), 9)
+    gaps = [abs(rows.positive[member == k].sum() - probability[member == k].sum()) for k in range(10)]
+    error = mean_error(rows)
+    words = calibration_figure({"a": rows}, {"a": error}, "malignant").panels[0].description
+    assert words.startswith(f"ECE of these bins {sum(gaps) / 4000:.3f}; of one run {error.estimate:.3f};")
+    one = Rows(probability, rows.positive, rows.patient, np.zeros(4000, dtype=np.int64))
+    assert calibration_figure({"a": one}, {"a": error}, "m").panels[0].description.startswith("ECE 0.")
+
+
 def test_net_benefit_stands_beside_the_rule() -> None:
     figure = decision_figure({"a": _rows()}, ("diameter rule", _rows()), "malignant")
     assert {row["name"] for row in _table(figure)} == {"a", "diameter rule"}
@@ -226,7 +240,7 @@ def test_cost_marks_what_nothing_dominates() -> None:
     figure = cost_figure([_entry("a"), dominated, _entry("c", latency=None)], "auc", "AUC", tied=["a", "c"])
     assert figure is not None
     assert [row["pareto"] for row in _table(figure)] == ["True", "False", "True"]
-    assert [row["tied_with_the_best"] for row in _table(figure)] == ["True", "False", "True"]
+    assert [row["not_shown_worse_than_the_best"] for row in _table(figure)] == ["True", "False", "True"]
     legend, speed = figure.panels
     assert sum("hollow" in part for part in legend.parts) == sum("hollow" in part for part in speed.parts) == 1
     assert "c: " not in speed.description, "its latency is unknown"

@@ -34,6 +34,7 @@ def test_rates_are_told_as_powers_of_ten_from_the_scheduled_rate() -> None:
     eta, beta = rate_figures([job("paper", spread=0.5)], ["paper"])
     assert "all -1 to 1" in eta.panels[0].description
     assert "middle half -0.333 to 0.333" in eta.panels[0].description
+    assert "middle half -7.68 to 7.68, all -23 to 23" in beta.panels[0].description, "from the lower to the higher"
     row = dict(zip(eta.columns, eta.rows[-1], strict=True))
     assert (row["rate_0"], row["rate_1"]) == pytest.approx((0.01, 1.0))
     last = dict(zip(beta.columns, beta.rows[-1], strict=True))

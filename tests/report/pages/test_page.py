@@ -117,6 +117,7 @@ def test_what_a_reader_looks_for_is_there(reported: Path) -> None:
     for wanted in (
         "12 of 12 training runs finished", "Left out: 1,702 nodules", "DeLong ER",
         "412 nodules of 301 patients: mean malignancy is exactly 3",
+        "Trivial baselines are left out: the prior",
         "Protocol SHA-256", "Cohort fingerprint", "torch 2.15.0", "no patient in more than one part",
         "not a medical device", "False negatives: malignant, not called malignant", "90 test patients",
     ):  # fmt: skip

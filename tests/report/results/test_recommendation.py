@@ -89,11 +89,24 @@ def test_of_equivalent_arms_the_smallest_is_named_for_accuracy() -> None:
     reason = sentence(advice["reason"])
     assert "do not show which of big and open is better" in reason
     assert "small is equivalent within the margin to big, which has the best estimate" in reason
-    assert reason.endswith("of these it has the fewest parameters.")
+    assert "of these it has the fewest parameters." in reason
+    assert reason.index("equivalent within") < reason.index("do not show"), "what was shown comes first"
     two = recommend(arms[:2], [RULE], pairs[:1], against[:2], "auc", 1)["accuracy"]
     assert two["arm"] == "small"
     assert sentence(two["reason"]) == (
         "big and small are equivalent within the margin; of these it has the fewest parameters."
+    )
+
+
+def test_for_a_balance_the_pairs_with_a_verdict_are_told_before_the_others() -> None:
+    """Of three arms that are not worse than the best, two were shown to be equivalent."""
+    arms = [_entry("one", 0.972), _entry("two", 0.973), _entry("three", 0.961)]
+    against = [_pair(arm["name"], "size-rule", "a_better") for arm in arms]
+    pairs = [_pair("one", "two", "equivalent"), *(_pair(name, "three", "not_enough_data") for name in ("one", "two"))]
+    reason = sentence(recommend(arms, [RULE], pairs, against, "auc", 1)["balanced"]["reason"])
+    assert reason.startswith(
+        "one and two are equivalent within the margin; of the other 2 pairs of one, two and three the data show "
+        "neither which arm is better nor that they are equivalent; of all 3 arms it has the smallest product of "
     )
 
 

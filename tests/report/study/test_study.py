@@ -113,7 +113,7 @@ def test_a_run_that_failed_is_worst_and_never_reaches_the_target(study: Path) ->
     value = next(row for row in results["values"] if row["optimizer"] == "unet-adam")
     assert value["endpoints"]["auc"]["mean"] == pytest.approx(0.5), "no better than having learnt nothing"
     assert value["epochs_to_target"] is None
-    assert "9 of 36 trainings diverged: unet-adam 9." in [answer.answer for answer in study_answers(results)]
+    assert "9 of 36 trainings failed: unet-adam 9." in [answer.answer for answer in study_answers(results)]
     assert "†" in (study / "tables.md").read_text(encoding="utf-8")
 
 
@@ -127,17 +127,18 @@ def test_a_trial_that_was_not_run_is_a_row_with_its_reason(study: Path) -> None:
     assert nothing["values"] == []
     assert "No trial is finished yet" in study_answers(nothing)[0].answer
     assert study_figures(nothing | {"ranks": {}}) == []
-    assert (study / "study.html").is_file()
+    page = (study / "study.html").read_text(encoding="utf-8")
+    assert "2 data sets × 2 networks × 4 optimizers" in page
 
 
-def answer_for(p: float | None, behind: float) -> Any:
+def answer_for(p: float | None, behind: float, workloads: int = 12) -> Any:
     rows = [
         {"optimizer": name, "rank": rank, "low": rank - 0.5, "high": rank + 0.5, "behind": rank - 1, "behind_low": low,
          "behind_high": rank, "first": 0.5}
         for name, rank, low in (("x", 1.0, 0.0), ("y", 1.5, -0.5), ("z", 3.0, behind))
     ]  # fmt: skip
     ranks = {"tuned": {"auc": {"friedman_p": p, "higher_is_better": True, "arms": rows}}}
-    values = [{"cohort": "a", "model": str(n)} for n in range(12)]
+    values = [{"cohort": "a", "model": str(n)} for n in range(workloads)]
     return study_answers({"ranks": ranks, "endpoints": ["auc"], "values": values, "failures": []})[0]
 
 
@@ -146,11 +147,49 @@ def test_a_difference_is_claimed_only_where_there_is_one() -> None:
         answer_for(0.2, 0.5).answer
         == "None can be called best over 12 workloads: the ranks do not differ more than expected by chance."
     )
-    assert answer_for(None, 0.5).detail.startswith("Too few workloads to say")
     told = answer_for(0.001, 0.5)
     assert told.answer == "x has the best average rank in AUC; z lies behind it."
     assert "Not shown to be worse: y." in told.detail
     assert "no other was shown to be worse" in answer_for(0.001, -0.1).answer
+
+
+@pytest.mark.parametrize(
+    ("workloads", "reason"),
+    [
+        (2, "the test of the ranks needs at least 3 workloads and 3 optimizers, and there are 2 workloads."),
+        (12, "all optimizers have the same values."),
+    ],
+)
+def test_without_a_test_nothing_is_said_of_chance(workloads: int, reason: str) -> None:
+    """Friedman's p is not computed with fewer than three workloads, so no sentence may rest on it."""
+    answer = answer_for(None, 0.5, workloads)
+    assert answer.answer == f"None can be called best over {workloads} workloads: {reason}"
+    assert "chance" not in answer.answer + answer.detail
+    assert answer.detail.startswith("Best average rank in AUC: x")
+
+
+AS_DRAWS = "as the worst draw in the ranking after fewer draws, and in no other rank."
+AS_RUNS = "as the worst value of the workload in every rank."
+
+
+def failed_answer(draws: int, runs: int) -> Any:
+    row = {"optimizer": "x", "draws_failed": draws, "draws": 6, "tuned_failed": runs, "tuned_runs": 6}
+    results = {"failures": [row | {"untuned_failed": 0, "untuned_runs": 6}], "values": [], "endpoints": ["auc"]}
+    ranks = {"tuned": {"auc": {"friedman_p": None, "arms": [{"optimizer": "x", "rank": 1, "low": 1, "high": 1}]}}}
+    return study_answers(results | {"ranks": ranks})[-1]
+
+
+@pytest.mark.parametrize(
+    ("draws", "runs", "text", "detail"),
+    [
+        (2, 0, "2 of 18 trainings failed: x 2.", f"2 failed draws of tuning count {AS_DRAWS}"),
+        (0, 1, "1 of 18 trainings failed: x 1.", f"1 failed run counts {AS_RUNS}"),
+        (0, 0, "0 of 18 trainings failed.", ""),
+    ],
+)
+def test_failed_draws_are_in_no_rank_of_test_values(draws: int, runs: int, text: str, detail: str) -> None:
+    answer = failed_answer(draws, runs)
+    assert (answer.answer, answer.detail) == (text, detail)
 
 
 @pytest.mark.long

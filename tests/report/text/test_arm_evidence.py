@@ -45,6 +45,19 @@ def test_only_an_arm_that_beat_the_strongest_rule_goes_without_a_reason(better):
     assert exploratory["overruled"] == [f"the trial is exploratory: {'; '.join(reasons)}"]
 
 
+def test_the_rate_of_failures_is_evidence():
+    results = results_with("b_better")
+    assert "failures" not in arm_evidence(LOCK, "net", results)
+    rates = {"failure_rate": (0.239, 0.139, 0.381), "failure_rate_core": (0.5, None, None)}
+    results["arms"][0]["endpoints"] |= {
+        name: dict(zip(("estimate", "low", "high"), values, strict=True)) for name, values in rates.items()
+    }
+    (sentence,) = arm_evidence(LOCK, "net", results)["failures"]
+    assert sentence == (
+        "failure rate 24 % (95 % interval 14 to 38 %; a case fails with a Dice below 0.1; mean of the training runs)"
+    )
+
+
 def run_with(tmp_path, *, model="unet", source="arrays", task="classification", sources=()):
     """A run folder of one arm, as far as the command looks at it."""
     folder = tmp_path / "my run"

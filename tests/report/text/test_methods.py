@@ -5,9 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from equipoise.protocol import TrainingSection
 from equipoise.report.results.warnings import other_budgets
 from equipoise.report.summary import results_of
 from equipoise.report.text.methods import budget_in_words, methods, other_kinds
+from equipoise.report.text.methods_statistics import _undecided, _unseen
 from equipoise.report.text.reasons import sentence
 from equipoise.runfolder.read import read_folder
 
@@ -46,6 +48,30 @@ def test_an_arm_with_another_budget_is_told_in_the_text_and_as_a_warning(setting
     other = [*both, NNUNET | {"name": "longer", "settings": {"model": {"minutes": 9}}}]
     assert len(other_budgets(SimpleNamespace(jobs=jobs), other)) == 3
     assert budget_in_words(other) == "unequal budgets"
+
+
+def test_the_guard_that_withheld_a_verdict_is_in_the_paragraph() -> None:
+    pair = {"verdict": "not_enough_data", "unseen_failures": {"arm": "a"}, "withheld": "a_better"}
+    results = {"comparisons": [pair, pair | {"withheld": None}], "endpoints": {"margin": 0.03}}
+    text = _unseen(results)
+    assert text.startswith("A verdict had also to hold with failures that the test patients do not exclude")
+    assert "1 of 2 comparisons had no verdict for this reason" in text
+    assert "nor to be equivalent and pairs whose verdict such failures could undo are" in _undecided(results)
+    assert _unseen({**results, "comparisons": [pair]}).endswith("; the comparison had no verdict for this reason.")
+    calm = {"comparisons": [pair | {"unseen_failures": None, "withheld": None}], "endpoints": {"margin": None}}
+    assert _unseen(calm) == ""
+    assert "such failures" not in _undecided(calm)
+
+
+@pytest.mark.long
+def test_the_data_bear_the_name_of_the_trial_and_the_budget_its_numbers(make_folder: Make) -> None:
+    """ "pairs" is a way to read files, and no cohort that a reader of a paper could look up."""
+    run = read_folder(make_folder(patients=60))
+    results = results_of(run)
+    results["cohort"]["name"] = run.lock["cohort"]["name"] = "pairs"
+    text, _ = methods(results, run.lock, TrainingSection(epochs=20, batch_size=8, accumulate=2))
+    assert f"from the cohort of the trial {run.lock['name']}" in text
+    assert "an equal budget of 20 epochs in batches of 8 (2 batches to an update); the epoch" in text
 
 
 @pytest.mark.long

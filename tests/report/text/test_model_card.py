@@ -58,6 +58,16 @@ def test_a_card_says_why_its_trial_is_exploratory():
     assert row in text.splitlines()
 
 
+def test_a_card_says_how_often_its_network_failed():
+    known = record(failures=["failure rate 24 % (95 % interval 14 to 38 %; a case fails with a Dice below 0.1)"])
+    row = f"| failures on the test cases | {known['evidence']['failures'][0]} | {RUN} |"
+    text, before = bundle_card(known, PARITY).splitlines(), bundle_card(record(), PARITY).splitlines()
+    assert row in text
+    # The card of a bundle of before, whose record knows no failures, is compared with the one made again.
+    assert [line for line in text if line != row] == before
+    assert f"| known failures, and groups with lower performance | {OPEN} | {AUTHOR} |" in text
+
+
 def items(text):
     return [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| item")]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.report.text.plans import plan_sentences, prospect
+from equipoise.report.text.plans import folds_instead, plan_sentences, prospect
 from equipoise.statistics import planning
 from equipoise.statistics.reasons import Reason
 
@@ -61,3 +61,16 @@ def test_a_plan_names_the_guard_where_it_sets_the_detectable_difference() -> Non
     areas = planning.plan(200, {"a": 100, "b": 100}, 3)  # no mean over cases: no guard
     assert areas.detectable_by_tests == areas.detectable
     assert "guard" not in " ".join(plan_sentences(areas))
+
+
+def test_somebody_who_has_only_these_patients_is_told_of_folds() -> None:
+    few = replace(PLAN, patients=30, power_at_margin=0.1, equivalence_at_margin=0.0)
+    (line,) = folds_instead(few, 100, 5.7)
+    assert line.startswith(
+        'Without more patients: split.scheme = "kfold" with split.folds = 5 tests all 100 patients instead of 30, in '
+        "about 6 times the time"
+    )
+    assert folds_instead(replace(few, folds=5), 100, 5.7) == []
+    assert folds_instead(few, 30, 4.0) == []
+    assert folds_instead(few, 3000, 5.7) == []
+    assert folds_instead(replace(few, power_at_margin=0.9, equivalence_at_margin=0.9), 100, 5.7) == []

@@ -75,6 +75,9 @@ def test_every_number_of_a_verdict_is_there(make_folder: Make) -> None:
     pair = results["comparisons"][0]
     assert cells[0] == f"{pair['difference']:+.4f}".replace("-", "−")
     assert "8 degrees of freedom" in table["spread"]
+    # Near the ends of the range the interval of equivalence may be the wider one, which a reader takes for an error.
+    assert "90 %, equivalence" in table["heads"]
+    assert "may then be wider than the interval of 95 %" in table["equivalence"]
 
 
 @pytest.mark.long

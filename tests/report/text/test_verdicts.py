@@ -70,7 +70,15 @@ def _three(*verdicts: str) -> list[dict[str, Any]]:
             "No single arm is best, but DenseNet is better than U-Net.",
         ),
         (("equivalent",) * 3, "All arms are equivalent: every difference in AUC was shown to be smaller than 0.030."),
-        (("equivalent", "not_enough_data", "not_enough_data"), "1 of 3 pairs"),
+        (
+            ("equivalent", "not_enough_data", "not_enough_data"),
+            "DenseNet and U-Net are equivalent in AUC; 2 other pairs are undecided, so no arm can be called best with",
+        ),
+        (
+            ("equivalent", "equivalent", "refused"),
+            "DenseNet and U-Net are equivalent in AUC, DenseNet and DeepLab are equivalent in AUC; 1 comparison allows",
+        ),
+        (("a_better", "not_enough_data", "equivalent"), "DenseNet is better than U-Net; U-Net and DeepLab are equi"),
         (
             ("not_enough_data", "refused", "refused"),
             "no difference is distinguishable from chance, and 2 comparisons",
@@ -87,6 +95,19 @@ def test_one_arm_and_two_arms() -> None:
     assert "only one arm" in answers(_results([], []), NAMES)[0].answer
     pair = _pair("a", "b", "not_enough_data")
     assert answers(_results([pair], []), NAMES)[0].answer == pair["reason"]
+
+
+@pytest.mark.parametrize(("withheld", "bold"), [("a_better", 2), (None, 1)])
+def test_a_long_verdict_is_bold_as_far_as_it_decides(withheld: str | None, bold: int) -> None:
+    """Nine bold lines are read by nobody; what the terminal prints is whole."""
+    sentences = [
+        "The data do not show whether St. Anna or b has the better Dice: 0.538 against 0.495; p = 0.011.",
+        "If St. Anna failed in 8.08 % of patients, the result would be reversed.", "The power is under 1 %.",
+    ]  # fmt: skip
+    pair = _pair("St. Anna", "b", "not_enough_data") | {"reason": " ".join(sentences), "withheld": withheld}
+    first = answers(_results([pair], []), NAMES | {"St. Anna": "St. Anna"})[0]
+    assert (first.answer, first.more) == (" ".join(sentences[:bold]), " ".join(sentences[bold:]))
+    assert first.whole == pair["reason"]
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_every_optimizer_takes_its_first_step(job, samples, name):
         ({"model": "nets_for_preflight:Counting"}, "differently in evaluation without a batch around it"),
         ({"model": "nets_for_preflight:Placed"}, "differently in evaluation at another place in the batch"),
         ({"model": "nets_for_preflight:Random"}, "differently in evaluation when it is called again"),
-        ({"optimizer": {"name": "adamm"}}, "optimizer 'adamm' is unknown; did you mean 'Adam'"),
+        ({"optimizer": {"name": "adamm"}}, "optimizer 'adamm' is unknown; did you mean 'adam'"),
     ],
 )
 def test_what_cannot_train_is_named_with_its_arm(job, samples, arm, sentence):

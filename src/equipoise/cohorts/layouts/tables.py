@@ -16,9 +16,13 @@ TABLE_LIMITS = Limits(file_bytes=64 * MIB)
 SUFFIXES = (".csv", ".tsv", ".txt")
 _SEPARATORS = (",", ";", "\t", "|")
 _STATED_SEPARATOR = re.compile(r"sep=(.)", re.IGNORECASE)
-_COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
-_WHOLE_NUMBER = re.compile(r"[+-]?\d+")
-_NO_NUMBER = frozenset({"", "na", "n/a", "nan", "null", "none", "#n/a", "."})
+COMMA_NUMBER = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+"""A number with a decimal comma: 0,5, ,5 as SPSS writes it, 5,0e-01."""
+_WHOLE_NUMBER = re.compile(r"[+-]?\d+(?:[eE][+-]?\d+)?")
+NO_NUMBER = frozenset({
+    "", "na", "n/a", "n.a.", "n. a.", "n.a", "nan", "-nan", "null", "none", "nil", "#n/a", "<na>", "missing",
+    ".", "-", "--", "–", "—", "?", "k.a.", "k. a.",
+})  # fmt: skip
 """Words, in small letters, by which tables mark a missing number."""
 _GROUPED_NUMBER = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 """Such as 1,234: a decimal number in one country and a whole one in another."""
@@ -94,11 +98,11 @@ def with_points(values: Sequence[str]) -> Sequence[str]:
 
     >>> with_points(["3,5", "", "4"]), with_points(["1,234", "5,678"])
     (['3.5', '', '4'], ['1,234', '5,678'])
-    >>> with_points(["3,5", "n/a"])
-    ['3.5', 'n/a']
+    >>> with_points(["3,5", "n/a"]), with_points(["6,735e-01", ",25", "1e-05"])
+    (['3.5', 'n/a'], ['6.735e-01', '.25', '1e-05'])
     """
-    filled = [value for value in values if value.lower() not in _NO_NUMBER]
-    with_comma = [value for value in filled if _COMMA_NUMBER.fullmatch(value)]
+    filled = [value for value in values if value.lower() not in NO_NUMBER]
+    with_comma = [value for value in filled if COMMA_NUMBER.fullmatch(value)]
     others_are_whole = all(_WHOLE_NUMBER.fullmatch(value) for value in filled if value not in with_comma)
     certain = any(not _GROUPED_NUMBER.fullmatch(value) for value in with_comma)
     return [value.replace(",", ".") for value in values] if with_comma and others_are_whole and certain else values

@@ -1,15 +1,32 @@
 """Check that all arms predict the same cases with the same truth."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.cohorts.splits.patient_names import spelling_key
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
 
 _TRUTHS = ("truth_voxels", "n_ref")
+OTHER_TRUTH, OTHER_PATIENT, NO_ROW, NO_SCORE = "other_truth", "other_patient", "no_row", "no_score"
+UNDEFINED, UNPREDICTED = "undefined", "unpredicted"
+REASONS = (OTHER_TRUTH, OTHER_PATIENT, NO_ROW, NO_SCORE, UNDEFINED, UNPREDICTED)
+"""Why a case is left out: arms disagree on it, an arm has no row or no score of it, no arm has a value, or a row."""
+
+
+class LeftOut(str):
+    """A note on cases that were left out, as the caller asked; reasons: case → why, a code of `REASONS`."""
+
+    reasons: Mapping[str, str]
+
+    def __new__(cls, text: str, reasons: Mapping[str, str]) -> "LeftOut":
+        """Return the note with its cases."""
+        made = super().__new__(cls, text)
+        made.reasons = reasons
+        return made
 
 
 def same_truths(table: Predictions, *, common_cases: bool) -> tuple[Predictions, list[str]]:
@@ -28,28 +45,49 @@ def same_truths(table: Predictions, *, common_cases: bool) -> tuple[Predictions,
     for name, values in table.metrics.items():
         if name.startswith(_TRUTHS):
             checks.append((f"{name} (size of the truth)", ~np.isclose(values, values[first[position]], equal_nan=True)))
-    bad = np.zeros(len(case), dtype=bool)
+    reasons: dict[str, str] = {}
+    refusal = None
     for what, differs in checks:
         rows = np.flatnonzero(differs)
-        bad[position[rows]] = True
-        if len(rows) and not common_cases:
-            row, other = rows[0], first[position[rows[0]]]
-            told_apart, remedy = "", "give every arm the same truth"
-            if what == "patient":
-                told_apart = f": {str(table.patient[row])!r} and {str(table.patient[other])!r}"
-                remedy = (
-                    "give one list of case and patient for all arms (--patients FILE), with the column of ids read as "
-                    "the case (--columns case=NAME), or name the patients alike in every table"
-                )
-            raise PredictionError(
-                f"case {str(table.case[row])!r} has another {what} in arm {str(table.arm[row])!r} than in "
-                f"{str(table.arm[other])!r}{told_apart} ({len(np.unique(position[rows]))} cases differ); {remedy}, or "
-                "leave such cases out (--common-cases)"
-            )
-    if not bad.any():
+        code = OTHER_PATIENT if what == "patient" else OTHER_TRUTH
+        reasons = dict.fromkeys(table.case[rows].tolist(), code) | reasons
+        if len(rows) and refusal is None:
+            refusal = _refusal(table, what, int(rows[0]), int(first[position[rows[0]]]), len(np.unique(position[rows])))
+    if refusal is None:
         return table, []
-    note = f"{int(bad.sum())} of {len(case)} cases have different truths or patients and were left out, as requested."
-    return _kept(table, ~bad[position], note)
+    bad = np.isin(table.case, sorted(reasons))
+    # Without any other case the permission leads nowhere, and the disagreement is what has to be mended.
+    if not (table.split[~bad] == "test").any():
+        raise PredictionError(refusal)
+    if not common_cases:
+        raise PredictionError(f"{refusal}, or leave such cases out (--common-cases)")
+    note = f"{len(reasons)} of {len(case)} cases have {_what(reasons)} in some arm and were left out, as requested."
+    return table.where(~bad), [LeftOut(note, reasons)]
+
+
+def _refusal(table: Predictions, what: str, row: int, other: int, cases: int) -> str:
+    """Return the sentence on the first case whose `what` differs, with a remedy; row, other: of two arms."""
+    ids = [str(table.patient[one]) for one in (row, other)]
+    told_apart, remedy = "", "give every arm the same truth"
+    if what == "patient":
+        told_apart = f": {ids[0]!r} and {ids[1]!r}"
+        # Reached only where an arm has both spellings, so that they may be two people.
+        alike = ", which look alike" if spelling_key(ids[0]) == spelling_key(ids[1]) else ""
+        told_apart += alike
+        remedy = (
+            "give one list of case and patient for all arms (--patients FILE), without patient= in --columns, with the "
+            "column of ids read as the case (--columns case=NAME), or name the patients alike in every table"
+        )
+        remedy += ", as text where they begin with zeros" if alike else ""
+    return (
+        f"case {str(table.case[row])!r} has another {what} in arm {str(table.arm[row])!r} than in "
+        f"{str(table.arm[other])!r}{told_apart} ({cases} cases differ); {remedy}"
+    )
+
+
+def _what(reasons: Mapping[str, str]) -> str:
+    words = {OTHER_TRUTH: "another truth", OTHER_PATIENT: "another patient"}
+    return " or ".join(word for code, word in words.items() if code in reasons.values())
 
 
 def common(table: Predictions) -> tuple[Predictions, list[str]]:
@@ -59,7 +97,7 @@ def common(table: Predictions) -> tuple[Predictions, list[str]]:
     undefined = _undefined(test)
     if undefined:
         note = f"{len(undefined)} cases have a value that is not a number in every arm and were left out, as requested."
-        table, notes = _kept(table, ~np.isin(table.case, sorted(undefined)), note)
+        table, notes = _kept(table, note, dict.fromkeys(undefined, UNDEFINED))
         test = table.where(table.split == "test")
     job = np.stack([test.arm, test.seed.astype(str)], axis=1)
     jobs, number = np.unique(job, axis=0, return_inverse=True)
@@ -68,13 +106,17 @@ def common(table: Predictions) -> tuple[Predictions, list[str]]:
     # A score that is no number is no prediction, as a row that is not there.
     scored = ~np.isnan(test.scores).any(axis=1)
     held[position[scored], number.ravel()[scored]] = True
-    lost = case[~held.all(axis=1)]
+    present = np.zeros_like(held)
+    present[position, number.ravel()] = True
+    lost = np.flatnonzero(~held.all(axis=1))
     if not len(lost):
         return table, notes
+    reasons = {str(case[k]): NO_SCORE if present[k].all() else NO_ROW for k in lost.tolist()}
     note = (
-        f"{len(lost)} of {len(case)} test cases lack a prediction of some arm and were left out for all, as requested."
+        f"{len(reasons)} of {len(case)} test cases lack a prediction of some arm and were left out for all, as "
+        "requested."
     )
-    table, more = _kept(table, ~np.isin(table.case, lost), note)
+    table, more = _kept(table, note, reasons)
     return table, [*notes, *more]
 
 
@@ -121,11 +163,12 @@ def _undefined(test: Predictions) -> set[str]:
     return undefined
 
 
-def _kept(table: Predictions, rows: NDArray[np.bool_], note: str) -> tuple[Predictions, list[str]]:
-    kept = table.where(rows)
+def _kept(table: Predictions, note: str, reasons: Mapping[str, str]) -> tuple[Predictions, list[str]]:
+    """Leave the cases of `reasons` out; PredictionError where no test case remains."""
+    kept = table.where(~np.isin(table.case, sorted(reasons)))
     if not (kept.split == "test").any():
         raise PredictionError("the arms have no test case in common, so nothing can be compared; give the same cases")
-    return kept, [note]
+    return kept, [LeftOut(note, reasons)]
 
 
 def unpredicted(table: Predictions, cases: Sequence[str], *, common_cases: bool) -> list[str]:
@@ -139,4 +182,5 @@ def unpredicted(table: Predictions, cases: Sequence[str], *, common_cases: bool)
             f"{number} no prediction of any arm, first {lost[0]!r}; add what is lacking, or leave such cases out "
             "(--common-cases)"
         )
-    return [f"{number} no prediction of any arm and {'were' if len(lost) > 1 else 'was'} left out, as requested."]
+    text = f"{number} no prediction of any arm and {'were' if len(lost) > 1 else 'was'} left out, as requested."
+    return [LeftOut(text, dict.fromkeys(lost, UNPREDICTED))]

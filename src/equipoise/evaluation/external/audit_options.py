@@ -1,6 +1,6 @@
 """Options of an audit that its files do not contain: truth, regions, classes, patients."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,10 @@ from equipoise.evaluation.segmentation import Metric
 LOGITS, PROBABILITIES, PERCENT = "logits", "probabilities", "percent"
 """What scores are, as the caller says."""
 Regions = Mapping[str, tuple[int, ...]]
+
+
+def _no_share(_: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class AuditOptions:
     positive: the class that a single score is about. primary: the endpoint asked for. ignore: labels of the truth that
     nobody annotated, whose voxels count for no arm. below_chance: the labels of masks are right, although those of an
     arm look exchanged. lists: the files beside the predictions. arm: that of the file that is read; "" before that.
+    is_share: whether a metric of this name is a share, 0 to 1.
     """
 
     truth: Path | None = None
@@ -47,6 +52,7 @@ class AuditOptions:
     below_chance: bool = False
     lists: tuple[ListFile, ...] = ()
     arm: str = ""
+    is_share: Callable[[str], bool] = _no_share
 
 
 def parse_regions(given: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> dict[str, tuple[int, ...]]:

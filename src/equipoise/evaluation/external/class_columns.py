@@ -6,6 +6,7 @@ are a question. Called classes have no curve, so only endpoints of calls are com
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from shlex import quote
 from typing import Any
 
@@ -18,6 +19,7 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import LOGITS, PERCENT, PROBABILITIES, AuditOptions
 from equipoise.evaluation.external.called_classes import refuse_unnamed_calls, scores_of_calls
 from equipoise.evaluation.external.headings import bare_heading
+from equipoise.evaluation.external.likely_columns import likely
 from equipoise.evaluation.external.likeness import refuse_unlisted
 from equipoise.evaluation.external.reading import Columns, RowNumbers
 from equipoise.evaluation.external.rival_columns import refuse_rivals
@@ -28,7 +30,7 @@ from equipoise.evaluation.external.score_scales import (
     refuse_stated_logits,
 )
 from equipoise.evaluation.external.score_strays import REMEDY, Place, fractions, outside, sentence_outside
-from equipoise.evaluation.external.table_file import as_numbers
+from equipoise.evaluation.external.table_file import as_numbers, hundredths
 from equipoise.evaluation.external.two_classes import sides
 from equipoise.evaluation.predictions import SCORE
 
@@ -81,6 +83,10 @@ def with_scores(
     blank = sum(str(text).lower() in _NO_TRUTH for text in texts)
     if blank:
         raise PredictionError(f"{source} has {blank} rows without a truth; fill it in, or remove the rows")
+    single = _of_one_class(columns, set(texts))
+    if single is not None:
+        used["score"], options = single[0], replace(options, positive=single[1])
+        columns = {"score" if name == single[0] else name: values for name, values in columns.items()}
     if any(name.startswith(SCORE) for name in columns):
         columns, notes = _completed(columns, source, options, sorted(set(texts)), notes, rows)
     else:
@@ -150,6 +156,20 @@ def _per_class(columns: Columns, source: str, truths: set[str]) -> tuple[Columns
     return columns, []
 
 
+def _of_one_class(columns: Columns, truths: set[str]) -> tuple[str, str] | None:
+    """Return the one column that names one of two classes (prob_cancer), and that class, beside no other scores."""
+    if len(truths) != 2 or any(name.startswith(SCORE) or bare_heading(name) in _SCORES for name in columns):
+        return None
+    spelt = {one.lower(): one for one in sorted(truths)}
+    fitting = [
+        (name, spelt[match[place].lower()])
+        for name in columns
+        for pattern, place in ((_PER_CLASS, 2), (_AFTER_CLASS, 1))
+        if (match := pattern.fullmatch(name)) and match[place].lower() in spelt
+    ]
+    return fitting[0] if len(fitting) == 1 else None
+
+
 def _softmax(columns: Columns, source: str) -> Columns:
     names = [name for name in columns if name.startswith(SCORE)]
     scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
@@ -175,7 +195,7 @@ def _completed(
     if options.scores == PERCENT and len(names) > 1:
         scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
         refuse_no_percentages(scores, place)
-        shares = dict(zip(names, scores.T / 100, strict=True))
+        shares = dict(zip(names, hundredths(scores.T), strict=True))
         return {**columns, **shares}, [*notes, f"The scores of {source} are percentages and were divided by 100."]
     if options.scores == PROBABILITIES:
         scores = np.stack([_score_numbers(columns[name], name, source) for name in names], axis=1)
@@ -299,7 +319,7 @@ def _probability(cells: NDArray[Any], place: Place, options: AuditOptions) -> tu
         refuse_no_percentages(score[:, None], place)
         cautions = fractions(score, place, cells)
         note = f"The scores {name!r} of {source} are percentages and were divided by 100."
-        return score / 100, [*cautions, note]
+        return hundredths(score), [*cautions, note]
     if kind is None and "logit" in name.lower():
         raise PredictionError(
             f"{source} has the column {name!r} with values from 0 to 1 only; say what they are (--scores "
@@ -371,5 +391,5 @@ def _refuse_unknown_arms(columns: Columns, source: str, options: AuditOptions) -
         raise PredictionError(
             f"{source} has the columns {', '.join(unknown)} beside the truth, but their role is not clear; if each is "
             f"an arm, add --columns arms={quote('+'.join(unknown))}; if one is the score, add --columns "
-            f"score={quote(unknown[0])}; name class scores score_<class>"
+            f"score={quote(likely('score', columns, unknown))}; name class scores score_<class>"
         )

@@ -12,19 +12,18 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.arm_names import arm_names, fold_in
 from equipoise.evaluation.external.audit_options import AuditOptions
-from equipoise.evaluation.external.class_columns import other_sums, own_names, score_columns, with_scores
 from equipoise.evaluation.external.formats import Kind, kind_of
 from equipoise.evaluation.external.join import Part, join
 from equipoise.evaluation.external.listed_patients import with_listed_patients
 from equipoise.evaluation.external.lists import FINDINGS, MASKS, MEDMNIST, REFERENCE, ListFile, read_list, whole_file
 from equipoise.evaluation.external.mask_file import is_mask
 from equipoise.evaluation.external.mask_pairs import MaskPair, has_pairs, is_truth_folder, pairs_among, pairs_with
-from equipoise.evaluation.external.reading import Caution, Reading, Repeated, RowNumbers, has_places
-from equipoise.evaluation.external.roles import structures_of, with_roles, without_words
+from equipoise.evaluation.external.part_columns import refuse_other_part
+from equipoise.evaluation.external.reading import Reading, Repeated
 from equipoise.evaluation.external.scopes import options_of_arm, refuse_unknown_scopes
-from equipoise.evaluation.external.score_cells import plain_numbers
 from equipoise.evaluation.external.structures import description
 from equipoise.evaluation.external.table_file import SUFFIXES, TableFile, columns_of, table_file
+from equipoise.evaluation.external.table_reading import reading_of
 from equipoise.evaluation.external.unused import refuse_unused
 from equipoise.evaluation.predictions import Predictions
 from equipoise.progress import Watch, silent
@@ -107,7 +106,7 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     parts = [_part(source, options, truth) for source in named if source.kind is not Kind.MASK]
     parts, notes_on_detectors = _detected(parts, options)
     notes += notes_on_detectors
-    parts = with_listed_patients([*parts, *mask_parts], options.patients)
+    parts = with_listed_patients([*parts, *mask_parts], options)
     refuse_unused(parts, replace(given_options, lists=options.lists), truth)
     notes += [*notes_on_structures, *(note for part in parts for note in part.reading.notes)]
     if options.truth is not None and options.truth.is_dir() and true_masks:
@@ -152,15 +151,22 @@ def collect_table(table: Any, options: AuditOptions) -> Collected:
     refuse_unknown_scopes(options, [])
     columns = columns_of(table, name)
     rows = np.arange(len(next(iter(columns.values()), ()))) + 1
-    part = Part("", _reading(TableFile(columns, "", rows), name, "table in memory", options_of_arm(options, ""), truth))
-    parts, notes = _detected(with_listed_patients([part], options.patients), options)
+    part = Part(
+        "", reading_of(TableFile(columns, "", rows), name, "table in memory", options_of_arm(options, ""), truth)
+    )
+    parts, notes = _detected(with_listed_patients([part], options), options)
     refuse_unused(parts, options, truth)
-    return _collected(parts, options, truth, [*notes, *part.reading.notes], [])
+    notes += [note for one in parts for note in one.reading.notes]
+    return _collected(parts, options, truth, notes, [])
 
 
 def _collected(
     parts: list[Part], options: AuditOptions, truth: Mapping[str, str] | None, notes: list[str], lost: list[str]
 ) -> Collected:
+    without = [part.reading.columns for part in parts if "split" not in part.reading.columns]
+    for one in options.lists:
+        tested = (str(case) for columns in without for case in columns.get("case", ()))
+        refuse_other_part(f"the {one.kind} {one.path}", *one.others, tested)
     joined = join(parts, options, truth)
     lost += sorted(set(truth or ()) - set(joined.predictions.case.tolist()))
     assumptions = tuple(dict.fromkeys([*notes, *joined.notes]))
@@ -290,7 +296,7 @@ def _part(source: Input, options: AuditOptions, truth: Mapping[str, str] | None)
         return Part(arm, medmnist.read_scores(path, options))
     options = options_of_arm(options, arm)
     table = table_file(path, next(iter(options.columns.get("sheet", ())), None))
-    return Part(arm, _reading(table, str(path), source.kind.value, options, truth), fold_in(path))
+    return Part(arm, reading_of(table, str(path), source.kind.value, options, truth), fold_in(path))
 
 
 def _detected(parts: list[Part], options: AuditOptions) -> tuple[list[Part], list[str]]:
@@ -309,29 +315,6 @@ def _detected(parts: list[Part], options: AuditOptions) -> tuple[list[Part], lis
     findings = detections.true_findings(options.truth)
     readings, notes = detections.matched([part.reading for part in split], findings, options.patients)
     return [replace(part, reading=reading) for part, reading in zip(split, readings, strict=True)], notes
-
-
-def _reading(
-    table: TableFile, source: str, kind: str, options: AuditOptions, truth: Mapping[str, str] | None
-) -> Reading:
-    """Return a table whose columns have the names of their roles."""
-    raw, digest, used = table.columns, table.sha256, dict[str, str]()
-    rows = RowNumbers(table.rows)
-    listed = {name for one in options.lists for name in one.columns.values()} - raw.keys()
-    by_role = {role: names for role, names in options.columns.items() if not listed & set(names)}
-    columns, notes = with_roles(raw, source, by_role, options.metric, options.subgroups, used=used, rows=rows)
-    if has_places(columns):
-        return Reading(source, detections.KIND, columns, (), digest, readings=(*table.notes, *notes), used=used)
-    columns, options, cells = plain_numbers(columns, score_columns(columns), source, rows, options, own_names(used))
-    notes += cells
-    columns, more = with_scores(columns, source, options, truth, used, rows)
-    cautions = [one for one in (*notes, *more) if isinstance(one, Caution)] + other_sums(columns, source)
-    columns, aside = without_words(columns, source, options.subgroups)
-    return Reading(
-        source, kind, columns, tuple(cautions), digest, structures=structures_of(raw, columns),
-        readings=(*table.notes, *(one for one in (*notes, *more) if one not in cautions), *aside),
-        used=used,
-    )  # fmt: skip
 
 
 def _masks(

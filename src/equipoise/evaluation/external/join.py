@@ -8,6 +8,7 @@ import numpy as np
 from equipoise.errors import PredictionError
 from equipoise.evaluation.candidate_table import CandidateTable
 from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.case_folders import with_folders
 from equipoise.evaluation.external.detections import Candidates
 from equipoise.evaluation.external.likeness import refuse_unlisted
 from equipoise.evaluation.external.lists import PATIENTS
@@ -53,10 +54,15 @@ def join(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] 
         for name in options.subgroups:
             _describe(attributes.setdefault(name, {}), name, columns, path)
         own = {name: values for name, values in columns.items() if name not in options.subgroups}
-        table = from_table(own, path, arm=part.arm, cases_are_patients=options.cases_are_patients)
+        table = from_table(
+            own, path, arm=part.arm, cases_are_patients=options.cases_are_patients, aside=part.reading.aside
+        )
         tables.append(_with_candidates(table, part.reading.candidates))
     tables, note = _same_columns(tables, {one for part in parts for one in part.reading.structures})
-    return Joined(concatenate(tables), attributes, [*notes, *note])
+    predictions = concatenate(tables)
+    if options.cases_are_patients and not any("patient" in part.reading.columns for part in parts):
+        predictions = with_folders(predictions, [part.reading.folders for part in parts])
+    return Joined(predictions, attributes, [*notes, *note])
 
 
 def _with_candidates(table: Predictions, candidates: Candidates | None) -> Predictions:

@@ -22,8 +22,13 @@ def plain(name: str) -> str:
     return re.sub(r"\d+", lambda digits: str(int(digits[0])), text)
 
 
-def refuse_unlisted(cases: Sequence[str], known: Collection[str], source: str, where: str) -> None:
-    """Raise PredictionError for cases of a source that a list lacks; `where`: the list, in words."""
+def refuse_unlisted(
+    cases: Sequence[str], known: Collection[str], source: str, where: str, further: str | None = None
+) -> None:
+    """Raise PredictionError for cases of a source that a list lacks; `where`: the list, in words.
+
+    further: another remedy, beside completing the list.
+    """
     cases = list(dict.fromkeys(cases))
     unknown = [case for case in cases if case not in known]
     if not unknown:
@@ -39,9 +44,10 @@ def refuse_unlisted(cases: Sequence[str], known: Collection[str], source: str, w
         case, name = near[0]
         raise PredictionError(
             f"{number} in {where}; {case!r} looks like {name!r} ({len(near)} such cases): write the ids alike in both "
-            "files, as text where they begin with zeros"
+            "files, as text where they begin with zeros" + ("" if further is None else f", {further}")
         )
-    raise PredictionError(f"{number} in {where}, {unknown[0]!r} first; add them to it, or remove their rows")
+    remedy = "add them to it, or remove their rows" if further is None else f"add them to it, {further}"
+    raise PredictionError(f"{number} in {where}, {unknown[0]!r} first; {remedy}")
 
 
 def alike_arms(table: Predictions) -> None:
@@ -70,10 +76,10 @@ def alike_cases(table: Predictions, *, common_cases: bool) -> list[str]:
                 f"case {twins[0][0]!r} of {arm} and case {twins[0][1]!r} of {other} look alike but differ "
                 f"({len(twins)} such cases)"
             )
-            if not common_cases:
-                raise PredictionError(
-                    f"{text}; use one name for a case in all files, or leave them out (--common-cases)"
-                )
+            if not common_cases or not everywhere:
+                # Without a case of every arm, leaving these out would leave nothing.
+                rest = ", or leave them out (--common-cases)" if everywhere else ", as text where ids begin with zeros"
+                raise PredictionError(f"{text}; use one name for a case in all files{rest}")
             return [f"{text[0].upper()}{text[1:]}; they were left out, as requested."]
     return []
 

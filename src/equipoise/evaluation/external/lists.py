@@ -3,10 +3,13 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from types import MappingProxyType
 
 from equipoise.cohorts.formats.checksums import sha256
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.likely_columns import likely
+from equipoise.evaluation.external.part_columns import listed_parts
 from equipoise.evaluation.external.roles import with_roles
 from equipoise.evaluation.external.table_file import Columns, TableFile, table_file
 
@@ -24,7 +27,8 @@ class ListFile:
     """A file beside the predictions. kind: in words. columns: role → column. notes: how columns were read.
 
     sha256: of the file, or over the hashes of a folder's files that were read. values: of a list, key → value.
-    names: of a training list, "case" and "patient" → those that it names.
+    names: of a training list, "case" and "patient" → those that it names. others: the column of parts, where it has
+    one, and key → the part of what is not of the test part.
     """
 
     path: str
@@ -35,6 +39,7 @@ class ListFile:
     notes: tuple[str, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    others: tuple[str, Mapping[str, str]] = ("", MappingProxyType({}))
 
     def record(self) -> dict[str, object]:
         """Return what results.json says of the file."""
@@ -53,9 +58,10 @@ def read_list(path: Path, key: str, value: str, kind: str, by_role: By = _NONE) 
     for role in (key, value):
         if role not in columns:
             free = [name for name in table.columns if name not in used.values()]
+            likely_one = quote(likely(role, table.columns, free))
             raise PredictionError(
                 f"the {kind} {path} has no column that is known as the {role} (it has {', '.join(table.columns)}); say "
-                f"which one is (--columns {SCOPES.get(kind, kind)}.{role}={(free or ['NAME'])[0]})"
+                f"which one is (--columns {SCOPES.get(kind, kind)}.{role}={likely_one})"
             )
     if not len(columns[key]):
         raise PredictionError(f"the {kind} {path} has a header and no rows; save it again")
@@ -78,7 +84,8 @@ def read_list(path: Path, key: str, value: str, kind: str, by_role: By = _NONE) 
             )
         first.setdefault(name, number)
     roles = {role: used[role] for role in (key, value)}
-    return ListFile(str(path), kind, len(values), table.sha256, roles, (*table.notes, *notes), values)
+    others = listed_parts(columns, key, used.keys(), str(path))
+    return ListFile(str(path), kind, len(values), table.sha256, roles, (*table.notes, *notes), values, others=others)
 
 
 def _with_roles(

@@ -58,7 +58,7 @@ def by_structure(columns: Columns, name: str, source: str) -> tuple[Columns, lis
         table[index, np.searchsorted(listed, structures)] = values
         lost = max(lost, int(np.isnan(table).sum()))
         wide |= {f"{metric}_{one}": table[:, k] for k, one in enumerate(listed)}
-        wide[metric] = _mean(table)
+        wide[metric] = mean_over(table)
     notes = [f"The column {name!r} of {source} was read as the structures: {', '.join(listed[:8])}."]
     if lost:
         cells = len(place) * len(listed)
@@ -67,7 +67,8 @@ def by_structure(columns: Columns, name: str, source: str) -> tuple[Columns, lis
     return wide, notes
 
 
-def _mean(table: NDArray[np.float64]) -> NDArray[np.float64]:
+def mean_over(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of each row over the cells that are numbers, NaN where none is; table: (cases, structures)."""
     known = np.isfinite(table)
     return np.where(known.any(axis=1), np.where(known, table, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1), np.nan)
 

@@ -1,20 +1,21 @@
 """Patients of an audit whose names look like images of fewer persons, judged by how far scores agree within a stem.
 
 Names that end like images of one person in the whole column (`person_stems`) are joined where scores show that they go
-together. Weaker signs, a running number in sets of any size or a beginning that recurs, need scores that agree nearly:
-hospitals look like this too, and the scores of their patients agree a little.
+together. Weaker signs, any beginning or end that recurs, need scores that agree nearly: hospitals look like this too,
+and the scores of their patients agree a little.
 """
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import f as f_distribution
 
-from equipoise.cohorts.splits.person_stems import FEWEST_STEMS, regular_stems, stem_of
+from equipoise.cohorts.splits.person_stems import FEWEST_STEMS, regular_stems
 from equipoise.evaluation.external.case_numbers import CaseNumbers, Floats, Ints
 
 AGREEING = 0.6
@@ -22,7 +23,8 @@ AGREEING = 0.6
 _CHANCE = 1e-3
 """Significance at which stems differ, over all arms: of stems without a meaning, one column in a thousand."""
 _RUNNING_NUMBER = re.compile(r"(?<=[^\W_])[\s_\-.]+[a-z]{0,8}[\s_\-.]*\d+$", re.IGNORECASE)
-_BEGINNING = re.compile(r"^[^\s_\-.]{1,8}[\s_\-.]+(?=.*\d)")
+_PART = re.compile(r"[^\s_\-./\\()\[\]#]+")
+_MOST_PARTS = 12
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,9 @@ class _Agreement:
     share: dict[str, float]
     chance: dict[str, float]
 
-    @property
-    def is_near(self) -> bool:
-        """Whether every arm's scores agree nearly."""
-        certain = all(p < _CHANCE for p in self.chance.values())
+    def is_near(self, chance: float) -> bool:
+        """Whether every arm's scores agree nearly, each at this level of significance."""
+        certain = all(p < chance for p in self.chance.values())
         return bool(self.share) and min(self.share.values()) >= AGREEING and certain
 
     @property
@@ -53,36 +54,60 @@ def joined_by_name(numbers: CaseNumbers, everyone: Collection[str]) -> tuple[dic
     regular = regular_stems(names)
     notes = []
     if regular is not None:
-        kind = regular.kind
+        kind, stem_of = regular.kind, regular.stem
         agreement = _agreement(numbers, regular.of)
         first, second = regular.example()
         if agreement.is_beyond_chance:
-            why = f"end as those of images of one person do, in the whole column ({kind} behind a common stem)"
-            return _joined(everyone, lambda name: stem_of(name, kind), (first, second), why, agreement)
+            why = f"end as those of images of one person do, in the whole column ({kind} beside a common stem)"
+            return _joined(everyone, stem_of, (first, second), why, agreement)
         notes.append(
             f"Patients such as {first!r} and {second!r} have names that end as those of images of one person do "
-            f"({kind} behind a common stem), but their scores do not show it: they were counted as {len(names):,} "
+            f"({kind} beside a common stem), but their scores do not show it: they were counted as {len(names):,} "
             "patients; if they are fewer persons, give the true patients."
         )
-    for stem, why in (
-        (_without_number, "differ by a running number alone"),
-        (_without_beginning, "differ by their beginning alone"),
-    ):
-        stems = {name: stem(name) for name in names}
-        if stem is _without_beginning and not _recur_alike(stems):
-            continue
+    candidates = [
+        (stem, why, stems) for stem, why in _cuts(names) if _may_tell(stems := {one: stem(one) for one in names})
+    ]
+    for stem, why, stems in candidates:
         agreement = _agreement(numbers, stems)
-        if agreement.is_near:
+        if agreement.is_near(_CHANCE / len(candidates)):
             return _joined(everyone, stem, _example(stems), why, agreement)
     return {}, notes
 
 
+def _cuts(names: Sequence[str]) -> list[tuple[Callable[[str], str], str]]:
+    """Return ways to take parts of names away, with words for what remains different; first those that take most.
+
+    Whatever the parts mean: scores decide, which agree within patients more nearly than within hospitals.
+    """
+    beginning, end = "differ by their beginning alone", "differ by their end alone"
+    most = min(max((len(_PART.findall(name)) for name in names), default=1), _MOST_PARTS)
+    return [
+        (_without_number, "differ by a running number alone"),
+        *((partial(_first_parts, count=count), end) for count in range(1, most)),
+        *((partial(_last_parts, count=count), beginning) for count in range(1, most)),
+    ]
+
+
+def _may_tell(stems: dict[str, str]) -> bool:
+    """Return whether enough stems have several names, and, where beginnings were taken away, they recur alike."""
+    groups = _groups(stems)
+    before = any(not name.startswith(stem) for name, stem in stems.items())
+    return len(groups) >= FEWEST_STEMS and (not before or _recur_alike(stems))
+
+
+def _first_parts(name: str, count: int) -> str:
+    ends = [match.end() for match in _PART.finditer(name)]
+    return name if len(ends) <= count else name[: ends[count - 1]]
+
+
+def _last_parts(name: str, count: int) -> str:
+    starts = [match.start() for match in _PART.finditer(name)]
+    return name if len(starts) <= count else name[starts[-count] :]
+
+
 def _without_number(name: str) -> str:
     return _RUNNING_NUMBER.sub("", name)
-
-
-def _without_beginning(name: str) -> str:
-    return _BEGINNING.sub("", name)
 
 
 def _recur_alike(stems: dict[str, str]) -> bool:

@@ -15,6 +15,7 @@ from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.headings import bare_heading
 from equipoise.evaluation.external.long_structures import by_structure, column_of_structures
+from equipoise.evaluation.external.part_columns import are_parts, with_parts
 from equipoise.evaluation.external.reading import Columns, RowNumbers, has_places, stem
 from equipoise.evaluation.external.repeated_rows import refuse_conflicts, without_repeats
 from equipoise.evaluation.external.rival_columns import RIVALS, refuse_rivals
@@ -54,7 +55,6 @@ _METRICS = {
     "assd": ("assd", "averagesymmetricsurfacedistance"),
 }
 _METRIC_OF = {spelling: metric for metric, spellings in _METRICS.items() for spelling in spellings}
-_PARTS = {"train", "validation", "val", "test"}
 _INDEX = ("", "Unnamed: 0", "__index_level_0__")
 
 _WHOLES = ("1", "1.0", "100", "one")
@@ -116,6 +116,9 @@ def with_roles(
     wide = by_role.get("arms", ())
     taken = {*wide, structure or "", *(name for name in subgroups if name not in ROLES)}
     roles = _assigned(columns, source, by_role, taken, listed)
+    if listed is None:
+        columns, more = with_parts(columns, roles, source, taken, subgroups)
+        notes += more
     if listed is None and not has_places(columns):
         single = structure is None and (not wide or "case" in roles.values())
         columns = _rows_once(columns, roles, source, rows, notes, single=single)
@@ -131,6 +134,18 @@ def with_roles(
         renamed, more = by_structure(renamed, structure, source)
         notes += more
     return renamed, notes
+
+
+def metric_called(name: str) -> str | None:
+    """Return our name of a metric by a heading that is its whole name, None for any other."""
+    return _METRIC_OF.get(bare(name))
+
+
+def known_metric(name: str) -> bool:
+    """Return whether a column's name is that of a metric, alone or of one structure (dice, dice_liver, liver-dice)."""
+    _, dash, quantity = _split(name)
+    parts = [name, quantity if dash else "", *(name[:k] for k, letter in enumerate(name) if letter == "_")]
+    return any(bare(part) in _METRIC_OF for part in parts if part)
 
 
 def was_read(name: str, source: str, role: str) -> str:
@@ -251,7 +266,7 @@ def _rivals(role: str, chosen: str, columns: Columns, taken: set[str]) -> list[s
 
 def _fits(role: str, values: NDArray[Any]) -> bool:
     if role == "split":
-        return {str(value).strip().lower() for value in values.tolist()} <= _PARTS
+        return are_parts(values)
     if role in ("seed", "fold"):
         numbers = as_numbers(values)
         return numbers is not None and np.array_equal(numbers, np.rint(numbers))

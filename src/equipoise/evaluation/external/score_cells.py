@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from equipoise.cohorts.layouts.tables import COMMA_NUMBER
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import PERCENT, AuditOptions
 from equipoise.evaluation.external.reading import Columns, RowNumbers
+from equipoise.evaluation.external.score_strays import REMEDY
 from equipoise.evaluation.external.table_file import MISSING, number
 
 _WITH_SIGN = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*%")
-_WITH_COMMA = re.compile(r"[+-]?\d+,\d+")
 _OF_WORDS = 0.5
 """Share of cells that are no number above which a column holds words, and not numbers with a few faulty cells."""
 
@@ -60,6 +61,20 @@ def plain_numbers(
     return columns, options, notes
 
 
+def percentages(cells: NDArray[Any]) -> NDArray[np.float64] | None:
+    """Return cells as percentages, NaN where one is missing; None unless all others have the sign %.
+
+    >>> percentages(np.array(["62,9 %", "", "7%"], dtype=object)).tolist(), percentages(np.array(["62,9"]))
+    ([62.9, nan, 7.0], None)
+    """
+    texts = [_text(cell) for cell in cells.tolist()]
+    matches = [_WITH_SIGN.fullmatch(text) for text in texts]
+    filled = [match for text, match in zip(texts, matches, strict=True) if text.lower() not in MISSING]
+    if not filled or not all(filled):
+        return None
+    return np.array([np.nan if match is None else float(match[1].replace(",", ".")) for match in matches])
+
+
 def _refuse_odd_cells(
     columns: Mapping[str, NDArray[Any]],
     cells: list[str],
@@ -68,15 +83,15 @@ def _refuse_odd_cells(
     source: str,
     rows: RowNumbers,
 ) -> None:
-    odd = [index for index in filled if not _is_number(cells[index]) and not _WITH_COMMA.fullmatch(cells[index])]
+    odd = [index for index in filled if not _is_number(cells[index]) and not COMMA_NUMBER.fullmatch(cells[index])]
     if odd and len(odd) <= _OF_WORDS * len(filled):
         more = f" ({len(odd)} such cells)" if len(odd) > 1 else ""
         raise PredictionError(
             f"{source} has {cells[odd[0]]!r} in column {name!r} {rows.of(odd[0], columns)}{more}, which is no number; "
-            "correct it"
+            f"{REMEDY}"
         )
     pointed = next((index for index in filled if _is_number(cells[index]) and "." in cells[index]), None)
-    comma = next((index for index in filled if _WITH_COMMA.fullmatch(cells[index])), None)
+    comma = next((index for index in filled if COMMA_NUMBER.fullmatch(cells[index])), None)
     if comma is not None and pointed is not None and not odd:
         raise PredictionError(
             f"{source} has in column {name!r} {cells[pointed]!r} {rows.of(pointed, columns)} and {cells[comma]!r} "

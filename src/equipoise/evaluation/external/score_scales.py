@@ -25,7 +25,7 @@ UNIT, PERCENT, OTHER = "probabilities", "percentages", "other numbers"
 
 def refuse_stated_logits(columns: Mapping[str, NDArray[Any]], scores: Array, name: str, source: str) -> None:
     """Raise PredictionError where scores (rows, columns) called logits are probabilities or percentages in some arm."""
-    for whose, rows in _runs(columns, len(scores)):
+    for whose, rows in each_run(columns, len(scores)):
         own = _finite(scores[rows])
         if not len(own):
             continue
@@ -43,7 +43,7 @@ def refuse_stated_logits(columns: Mapping[str, NDArray[Any]], scores: Array, nam
 def refuse_no_percentages(scores: Array, place: Place) -> None:
     """Raise PredictionError where scores (rows, columns) called percentages do not look so in some arm."""
     name, source = place.name, place.source
-    for whose, rows in _runs(place.columns, len(scores)):
+    for whose, rows in each_run(place.columns, len(scores)):
         at = np.flatnonzero(rows)[np.isfinite(scores[rows]).all(axis=1)]
         own = scores[at]
         # Stated: whatever is most of them is what was meant.
@@ -63,7 +63,7 @@ def refuse_outside(scores: Array, place: Place, arm: str = "") -> None:
     arm: the one that the file was given as, for the remedy.
     """
     columns, name, source = place.columns, place.name, place.source
-    groups = [(whose, own) for whose, rows in _runs(columns, len(scores)) if len(own := _finite(scores[rows]))]
+    groups = [(whose, own) for whose, rows in each_run(columns, len(scores)) if len(own := _finite(scores[rows]))]
     others = [(whose, own) for whose, own in groups if scale_of(own) != UNIT]
     if not others:
         return
@@ -87,7 +87,7 @@ def refuse_outside(scores: Array, place: Place, arm: str = "") -> None:
 def _refuse_stray(scores: Array, place: Place, percent: str, logits: str) -> None:
     """Raise PredictionError where few scores of an arm lie outside the scale of all others, which was not stated."""
     further = {1: f", or say that all are logits ({logits})", 100: f"; then say that all are percentages ({percent})"}
-    for _, rows in _runs(place.columns, len(scores)):
+    for _, rows in each_run(place.columns, len(scores)):
         at = np.flatnonzero(rows)[np.isfinite(scores[rows]).all(axis=1)]
         for whole, remedy in further.items():
             few = outside(scores[at], whole)
@@ -103,7 +103,7 @@ def refuse_foreign_threshold(table: Predictions, threshold: float, positive: int
     """
     columns = {"arm": table.arm, "seed": table.seed, "fold": table.fold}
     scores = table.scores[:, [positive]]
-    groups = [(whose, own) for whose, rows in _runs(columns, len(table)) if len(own := _finite(scores[rows]))]
+    groups = [(whose, own) for whose, rows in each_run(columns, len(table)) if len(own := _finite(scores[rows]))]
     scales = [scale_of(own) for _, own in groups]
     spans = [f"the scores{whose} lie from {own.min():.4g} to {own.max():.4g}" for whose, own in groups]
     other = next((k for k, scale in enumerate(scales) if scale != scales[0]), None)
@@ -135,7 +135,7 @@ def scale_of(scores: Array) -> str:
     return PERCENT if (scores > 1).mean() > 0.5 else OTHER
 
 
-def _runs(columns: Mapping[str, NDArray[Any]], n: int) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def each_run(columns: Mapping[str, NDArray[Any]], n: int) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Yield every arm, then every run large enough to tell, with its rows; its name is "" in a file of one run."""
     arms = columns["arm"].astype(str) if "arm" in columns else np.full(n, "")
     names = list(dict.fromkeys(arms.tolist()))

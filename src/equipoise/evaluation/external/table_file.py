@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,14 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.formats.checksums import check_size, read_bytes, sha256
 from equipoise.cohorts.formats.limits import MIB, Limits
-from equipoise.cohorts.layouts.tables import decoded, with_points
+from equipoise.cohorts.layouts.tables import NO_NUMBER, decoded, with_points
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.header_row import refuse_titles
 
 TEXT = (".csv", ".tsv")
 EXCEL = (".xlsx", ".xlsm")
 SUFFIXES = (*TEXT, ".parquet", *EXCEL)
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "#n/a", "."})
+MISSING = NO_NUMBER
 """Words, in small letters, by which tables mark a missing number."""
 _SEPARATORS = (",", ";", "\t", "|")
 _LIMITS = Limits(file_bytes=512 * MIB)
@@ -113,6 +114,17 @@ def as_numbers(values: NDArray[Any]) -> NDArray[np.float64] | None:
         return np.array([number(cell) for cell in values.tolist()], dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def hundredths(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return percentages as shares: 4.4 as 0.044 and not as 0.044000000000000004, which no table held.
+
+    >>> hundredths(np.array([4.4, 87.25, np.nan])).tolist()
+    [0.044, 0.8725, nan]
+    """
+    # Only where that keeps all decimals: rounding could make equal what a program told apart.
+    known = values[np.isfinite(values)]
+    return np.round(values / 100, 12) if np.array_equal(np.round(known, 10), known) else values / 100
 
 
 def number(cell: Any) -> float:
@@ -269,10 +281,11 @@ def _sheet(path: Path, sheets: Mapping[str, list[tuple[int, list[str]]]], sheet:
         listed = ", ".join(sheets) or "none"
         raise PredictionError(f"{path} has no filled sheet {sheet or ''}".rstrip() + f" (filled: {listed}); name one")
     if len(sheets) > 1 and sheet is None:
-        first = next(iter(sheets))
+        # Cases fill a sheet; a title page, or a summary, does not.
+        longest = quote(max(sheets, key=lambda name: len(sheets[name])))
         raise PredictionError(
-            f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={first}, of "
-            f"one arm ARM.sheet={first})"
+            f"{path} has {len(sheets)} filled sheets ({', '.join(sheets)}); say which one (--columns sheet={longest}, "
+            f"of one arm ARM.sheet={longest})"
         )
     refuse_titles(sheets[sheet or next(iter(sheets))], str(path))
     (top, header), *body = sheets[sheet or next(iter(sheets))]

@@ -9,6 +9,7 @@ file.
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from equipoise.cohorts.layouts.class_labels import is_missing
 from equipoise.errors import PredictionError
+from equipoise.evaluation.external.likely_columns import likely, may_be_patients
+from equipoise.evaluation.external.part_columns import part_of
 from equipoise.evaluation.external.table_file import as_numbers, columns_of, number, table_columns
 from equipoise.evaluation.predictions import SCORE, Predictions
 
@@ -24,7 +27,7 @@ _PEOPLE = ("case", "patient")
 _UNNAMED = ("unknown", "unnamed", "anonymous", "anonymized", "anonymised", "not available", "n.a.")
 """What stands in the place of a name, beside the marks of missing cells."""
 _KNOWN = (*_TEXT, "seed", "fold")
-_SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+_NONE: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 
 def read_table(path: Path, *, cases_are_patients: bool = False) -> Predictions:
@@ -33,9 +36,17 @@ def read_table(path: Path, *, cases_are_patients: bool = False) -> Predictions:
 
 
 def from_table(
-    table: Any, source: str = "the table", *, arm: str = "", cases_are_patients: bool = False
+    table: Any,
+    source: str = "the table",
+    *,
+    arm: str = "",
+    cases_are_patients: bool = False,
+    aside: Mapping[str, NDArray[Any]] = _NONE,
 ) -> Predictions:
-    """Convert a pyarrow.Table, a dictionary of columns or a data frame; `source` names it in errors."""
+    """Convert a pyarrow.Table, a dictionary of columns or a data frame; `source` names it in errors.
+
+    aside: columns of words without a role, of which one may hold the patients.
+    """
     columns = columns_of(table, source)
     n = len(next(iter(columns.values()), ()))
     if not n or any(values.shape != (n,) for values in columns.values()):
@@ -47,15 +58,17 @@ def from_table(
         )
     if "case" not in columns:
         free = [name for name in columns if name not in _KNOWN and not name.startswith(SCORE)]
+        likely_one = quote(likely("case", columns, free))
         role = f"{arm}.case" if arm else "case"
         raise PredictionError(
             f"{source} has no column 'case' (it has {', '.join(columns)}); name the case of each row, or say "
-            f"which column holds it (--columns {role}={quote((free or ['NAME'])[0])})"
+            f"which column holds it (--columns {role}={likely_one})"
         )
     if "patient" not in columns and not cases_are_patients:
         raise PredictionError(
-            f"{source} has no column 'patient', so cases of one person are not recognised; give a list of case and "
-            "patient (--patients), or state that every case is another patient (--cases-are-patients)"
+            f"{source} has no column 'patient', so cases of one person are not recognised; "
+            f"{_of_patients({**columns, **aside}, arm)}give a list of case and patient (--patients FILE), or state "
+            "that every case is another patient (--cases-are-patients)"
         )
     names = {key: _names(columns[key], key, source) for key in _TEXT if key in columns}
     names.setdefault("arm", np.full(n, arm))
@@ -71,6 +84,22 @@ def from_table(
         scores=np.stack(scores, axis=1) if scores else np.empty((n, 0)), classes=classes,
         metrics={name: _numbers(columns[name], name, source) for name in metrics},
     )  # fmt: skip
+
+
+def _of_patients(columns: Mapping[str, NDArray[Any]], arm: str) -> str:
+    """Return the proposal of the column that may hold the patients, "" where none looks so, or several do."""
+    # Every arm and run repeats the ids of all cases, which would then look like people with several images.
+    first = np.ones(len(next(iter(columns.values()))), dtype=bool)
+    for key in ("arm", "seed"):
+        first &= columns[key] == columns[key][0] if key in columns else True
+    own = {name: cells[first] for name, cells in columns.items()}
+    free = [name for name in own if name not in _KNOWN and not name.startswith(SCORE) and may_be_patients(own[name])]
+    repeated = [name for name in free if len(set(own[name].tolist())) < len(own[name])]
+    if not repeated and len(free) > 1:
+        return ""
+    name = likely("patient", own, repeated or free)
+    role = f"{arm}.patient" if arm else "patient"
+    return "" if name == "NAME" else f"say which column names them (--columns {role}={quote(name)}), "
 
 
 def _names(values: NDArray[Any], name: str, source: str) -> NDArray[np.str_]:
@@ -89,10 +118,11 @@ def _names(values: NDArray[Any], name: str, source: str) -> NDArray[np.str_]:
 
 
 def _splits(values: NDArray[np.str_], source: str) -> NDArray[np.str_]:
-    unknown = sorted(set(values.tolist()) - _SPLITS.keys())
-    if unknown:
-        raise PredictionError(f"{source} has the split {unknown[0]!r}; write train, validation or test")
-    return np.array([_SPLITS[value] for value in values.tolist()])
+    parts = {value: part_of(value) for value in sorted(set(values.tolist()))}
+    unknown = next((value for value, part in parts.items() if part is None), None)
+    if unknown is not None:
+        raise PredictionError(f"{source} has the split {unknown!r}; write train, validation or test")
+    return np.array([parts[value] for value in values.tolist()])
 
 
 def _numbers(values: NDArray[Any], name: str, source: str) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from equipoise.evaluation.predictions import Predictions
 WIDEST = 32
 """Ranks between two cases up to which they are compared; as many copies of one image are recognised."""
 FEWEST_PAIRS = 8
+_MOST_TIMES = 4
 SURE = 6.0
 """Standard deviations of a binomial count. Pairs depend on each other, which doubles or trebles its deviation."""
 
@@ -30,8 +31,8 @@ def joined_twins(table: Predictions) -> tuple[Predictions, list[str]]:
     """
     names, notes = _equal(_numbers(table))
     table = _renamed(table, names)
-    # Twice: of images that have a side and a number, the side is recognised first.
-    for _ in range(2):
+    # Again: of images that have a study, a view and a number, the last is recognised first.
+    for _ in range(_MOST_TIMES):
         names, more = joined_by_name(_numbers(table), set(table.patient.tolist()))
         table = _renamed(table, names)
         notes += more

@@ -8,6 +8,7 @@ import numpy as np
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.called_classes import positive_of
+from equipoise.evaluation.external.wide_structures import structure_in
 from equipoise.evaluation.predictions import Predictions
 
 
@@ -37,20 +38,31 @@ def refuse_unlike(tables: Sequence[Predictions]) -> None:
     for table in tables[1:]:
         if table.classes == first.classes and table.metrics.keys() == first.metrics.keys():
             continue
-        both = f"{_described(first)}, and {_described(table)}"
+        classes = bool(first.classes or table.classes)
+        both = f"{_described(first, classes)}, and {_described(table, classes)}"
         if bool(table.classes) != bool(first.classes):
             unread = first if table.classes else table
             remedy = f"say which are the truth and the score ({_columns(unread)}), or give the same kind for every arm"
         elif table.classes != first.classes:
             remedy = "give the classes the same names in the truth of every table"
         else:
+            both_have = [name for name in _structures(first) if name in _structures(table)]
             remedy = "give every arm the same metrics, under the same names"
+            remedy += f", or name the structures (--regions {quote(','.join(both_have))})" if both_have else ""
         raise PredictionError(f"{both}, so the arms cannot be compared: {remedy}")
 
 
-def _described(table: Predictions) -> str:
-    has = f"classes {', '.join(table.classes)}" if table.classes else "no classes"
+def _structures(table: Predictions) -> list[str]:
+    """Return the words beside a known metric in the names of columns."""
+    return list(dict.fromkeys(pair[1] for name in table.metrics if (pair := structure_in(name)) is not None))
+
+
+def _described(table: Predictions, classes: bool) -> str:
+    """Say what a table holds; classes: whether one of those compared has class scores, which others then lack."""
     metrics = f"columns read as metrics: {', '.join(table.metrics)}" if table.metrics else ""
+    if not classes:
+        return f"{_arms(table)} has {metrics or 'no column of numbers'}"
+    has = f"classes {', '.join(table.classes)}" if table.classes else "no classes"
     return f"{_arms(table)} has {has}" + (f" ({metrics})" if metrics else "")
 
 

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
-from equipoise.evaluation.external.audit_options import AuditOptions
+from equipoise.evaluation.external.audit_options import PERCENT, AuditOptions
 from equipoise.evaluation.external.join import Part
-from equipoise.evaluation.external.lists import SCOPES
+from equipoise.evaluation.external.lists import PATIENTS, SCOPES
+from equipoise.evaluation.external.scopes import options_of_arm
 from equipoise.evaluation.external.structures import description
+from equipoise.evaluation.external.unknown_scores import refuse_unknown_scores
 
 SCORE = "score_"
 _TOOLS = (masks.KIND, medmnist.KIND, monai.METRICS, monai.VALUES, nnunet.KIND)
@@ -15,18 +17,21 @@ _TOOLS = (masks.KIND, medmnist.KIND, monai.METRICS, monai.VALUES, nnunet.KIND)
 
 def refuse_unused(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] | None) -> None:
     """Raise PredictionError for the first thing stated that no file has a use for; `truth`: that of a CSV, if read."""
-    for is_given, used, option, why in _rules(options, truth):
+    refuse_unknown_scores(parts, options, truth, _TOOLS)
+    for is_given, used, option, why in _rules(parts, options, truth):
         if is_given and not any(used(part) for part in parts):
             kinds = ", ".join(dict.fromkeys(part.reading.kind for part in parts))
-            raise PredictionError(f"{option} does nothing with these files ({kinds}): {why}; leave it out")
+            remedy = "" if ";" in why else "; leave it out"
+            raise PredictionError(f"{option} does nothing with these files ({kinds}): {why}{remedy}")
 
 
 _Rule = tuple[bool, Callable[[Part], bool], str, str]
 
 
-def _rules(options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_Rule]:
+def _rules(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_Rule]:
     yield _states_columns(options), _is_table, "--columns", "their columns are those of the tool that wrote them"
-    yield options.scores is not None, _has_scores_of_a_table, "--scores", "they hold no table of class scores"
+    why = "they hold no table of class scores, and percentages of no metric that is a share, as Dice is"
+    yield options.scores is not None, _has_a_scale(options), "--scores", why
     yield options.positive is not None, _has_scores, "--positive", "they hold no class scores"
     yield bool(options.classes), _unnamed_scores(truth), "--classes", "they hold no unnamed class scores"
     yield options.metric is not None, _measures(options), "--metric", "they hold no unnamed values"
@@ -35,13 +40,33 @@ def _rules(options: AuditOptions, truth: Mapping[str, str] | None) -> Iterator[_
         options.truth is not None,
         _needs_truth(options, truth),
         "--truth",
-        "they hold the truth already, or need none",
+        _without_use_of_truth(parts),
     )
-    yield options.patients is not None, _lacks_patients, "--patients", "they name the patient of every case"
+    yield options.patients is not None, _lacks_patients, "--patients", _without_use_of_patients(options)
     alone = options.cases_are_patients and options.patients is None
     yield alone, _lacks_patients, "--cases-are-patients", "they name the patient of every case"
     both = options.cases_are_patients and options.patients is not None
     yield both, lambda _: False, "--cases-are-patients", "a list of patients is given, which contradicts it"
+
+
+def _without_use_of_truth(parts: Sequence[Part]) -> str:
+    """Return why a truth has no use: a table's own column, or values that were computed with a truth before."""
+    own = [str(part.reading.used.get("truth", "truth")) for part in parts if "truth" in part.reading.columns]
+    if own:
+        return f"they hold the truth already (column {own[0]!r})"
+    return "they hold values of metrics, which were computed with a truth before, and need none"
+
+
+def _without_use_of_patients(options: AuditOptions) -> str:
+    """Return why a list of patients has no use: another statement, or a list of other cases, since it beats a guess."""
+    roles = [role for role in options.columns if role.rpartition(".")[2] == "patient"]
+    own = [role for role in roles if role.rpartition(".")[0] != SCOPES[PATIENTS]]
+    if not own:
+        return "no case of theirs is in the list; name the cases alike in both, or leave it out"
+    return (
+        f"--columns states their own column of patients; leave {'= and '.join(own)}= out of it, so that the list "
+        "decides, or leave --patients out"
+    )
 
 
 def _states_columns(options: AuditOptions) -> bool:
@@ -61,8 +86,14 @@ def _has_scores(part: Part) -> bool:
     return any(name.startswith(SCORE) for name in part.reading.columns)
 
 
-def _has_scores_of_a_table(part: Part) -> bool:
-    return _is_table(part) and _has_scores(part)
+def _has_a_scale(options: AuditOptions) -> Callable[[Part], bool]:
+    def used(part: Part) -> bool:
+        """Return whether a table has class scores, or metrics that are shares and were called percentages."""
+        percent = options_of_arm(options, part.arm).scores == PERCENT
+        shared = percent and any(options.is_share(name) for name in part.reading.columns)
+        return _is_table(part) and (_has_scores(part) or shared)
+
+    return used
 
 
 def _unnamed_scores(truth: Mapping[str, str] | None) -> Callable[[Part], bool]:

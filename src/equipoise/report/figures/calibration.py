@@ -5,13 +5,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.evaluation.calibration import CalibrationError, reliability
+from equipoise.evaluation.calibration import Bin, CalibrationError, reliability
 from equipoise.evaluation.decision_curve import DecisionCurve, net_benefit
 from equipoise.report.figures.figure import PANEL, Figure
 from equipoise.report.figures.svg import Drawing, Frame, nice_ticks
 from equipoise.report.results.calibration import Rows
 from equipoise.report.text.words import number
 
+_LINE = 14
+_SEVERAL = (
+    " The ECE of these bins is that of the diagram, where errors of runs in opposite directions cancel; that of one "
+    "run is the mean of the errors of single runs."
+)
 _TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _THRESHOLDS = np.round(np.arange(0.02, 0.81, 0.01), 2)
 
@@ -25,12 +30,12 @@ def calibration_figure(arms: Mapping[str, Rows], errors: Mapping[str, Calibratio
             (arm, b.low, b.high, b.predicted, b.observed.estimate, b.observed.low, b.observed.high, b.n_rows)
             for b in bins
         ]
-        error = errors[arm]
-        words = f"ECE {error.estimate:.3f}; chance alone {error.by_chance:.3f}"
-        drawing = Drawing(PANEL, 272, f"Reliability of {arm}", words)
+        lines = _errors_in_words(bins, errors[arm], several=len(np.unique(rows.run)) > 1)
+        drawing = Drawing(PANEL, 272 + _LINE, f"Reliability of {arm}", "; ".join(lines))
         drawing.text(0, 12, arm, "head")
-        drawing.text(0, 29, words, "small")
-        frame = Frame(drawing, 36, 58, PANEL - 44, 172, (0.0, 1.0))
+        for row, line in enumerate(lines):
+            drawing.text(0, 29 + row * _LINE, line, "small")
+        frame = Frame(drawing, 36, 58 + _LINE, PANEL - 44, 172, (0.0, 1.0))
         frame.y_axis(_TICKS, f"observed share {positive}")
         frame.x_axis(_TICKS, f"predicted probability of {positive}")
         frame.curve([0, 1], [0, 1], "chance")
@@ -49,11 +54,22 @@ def calibration_figure(arms: Mapping[str, Rows], errors: Mapping[str, Calibratio
         "Observed against predicted, in ten bins of all runs' test predictions, with 95 % intervals clustered by "
         "patient; on the dotted line they are equal. Bars below: how often each probability was predicted. The "
         "expected calibration error (ECE) is biased upward: “chance alone” is its expected value for a perfectly "
-        "calibrated network on the same number of cases.",
+        "calibrated network on the same number of cases."
+        + (_SEVERAL if any(len(np.unique(rows.run)) > 1 for rows in arms.values()) else ""),
         tuple(panels),
         ("arm", "bin_low", "bin_high", "predicted", "observed", "low", "high", "rows"),
         tuple(table),
     )
+
+
+def _errors_in_words(bins: Sequence[Bin], error: CalibrationError, several: bool) -> list[str]:
+    """Return the lines above a diagram: the error of its own bins, and of one run, where there are several."""
+    single = f"ECE {error.estimate:.3f}; chance alone {error.by_chance:.3f}"
+    if not several:
+        return [single]
+    total = sum(b.n_rows for b in bins)
+    pooled = sum(b.n_rows * abs(b.observed.estimate - b.predicted) for b in bins) / total
+    return [f"ECE of these bins {pooled:.3f}", f"of one run {error.estimate:.3f}; chance alone {error.by_chance:.3f}"]
 
 
 def _histogram(frame: Frame, probability: NDArray[np.float64]) -> None:

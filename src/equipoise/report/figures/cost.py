@@ -69,7 +69,7 @@ def cost_figure(
         f"{label} with its 95 % interval against the cost of each arm on this machine (medians over runs; timings "
         "vary between days). Filled: no other arm is at least as good and as cheap in every respect." + marked,
         (_legend(points, tied, rule), *(_panel(points, cost, label, rule) for cost in known)),
-        ("arm", *(cost.key for cost in COSTS), "estimate", "low", "high", "pareto", "tied_with_the_best"),
+        ("arm", *(cost.key for cost in COSTS), "estimate", "low", "high", "pareto", "not_shown_worse_than_the_best"),
         rows,
     )
 
@@ -95,7 +95,7 @@ def _legend(points: Points, tied: Collection[str], rule: tuple[str, float] | Non
     for index, entry, value in points:
         drawing.marker(8, y - 4, index, 6, "m" if _front(entry) else "hollow")
         drawing.text(24, y, entry["name"], "strong")
-        more = " · tied with the best" if entry["name"] in tied and len(tied) > 1 else ""
+        more = " · not shown worse than the best" if entry["name"] in tied and len(tied) > 1 else ""
         drawing.text(24, y + 15, f"{number(value['estimate'])}{more}", "small")
         y += 38
     if rule is not None:

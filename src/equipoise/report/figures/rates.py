@@ -81,6 +81,8 @@ def _panel(
     finite = finite[np.isfinite(finite)]
     limits = padded([float(finite.min()), float(finite.max())] if finite.size else [])
     least, _, low, _, high, _, most = (value[-1] for value in values)
+    # β falls where the rate rises, so its columns, which are those of the rates, may run downwards.
+    (low, high), (least, most) = sorted((low, high)), sorted((least, most))
     seen = f"at the end, middle half {low:.3g} to {high:.3g}, all {least:.3g} to {most:.3g}"
     drawing = Drawing(PANEL, 214, f"{title} of {arm}", seen)
     drawing.text(0, 12, arm, "head")

@@ -20,7 +20,7 @@ from equipoise.report.figures.svg import Drawing, style_sheet
 from equipoise.report.pages.examples import png_uri
 from equipoise.report.pages.explained import template_text
 from equipoise.report.pages.page import drawn, unbroken
-from equipoise.report.text.words import number, plural
+from equipoise.report.text.words import cohort_title, number, plural
 
 SITES = ("site", "centre", "center", "hospital", "institution", "manufacturer", "scanner")
 """Attributes for the origin of a case; the first one that a cohort has is tabulated."""
@@ -34,7 +34,8 @@ class Inspection:
     """The result of inspecting a cohort before training.
 
     cards: of its cases, with their pictures. rows: the cases as in `check --json`. sentences: the detectable difference
-    and the cost of the trial. prospect: whether a verdict can come of it. folds: empty where there is no split.
+    and the cost of the trial. prospect: whether a verdict can come of it. trial: its name. folds: empty where there is
+    no split.
     """
 
     cohort: Cohort
@@ -46,6 +47,7 @@ class Inspection:
     sentences: Sequence[str]
     warnings: Sequence[str] = ()
     prospect: str = ""
+    trial: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def render_inspection(inspection: Inspection) -> str:
         css=Markup(style_sheet() + template_text("page.css")),  # noqa: S704 - our own files
         inspection=inspection,
         cohort=cohort,
+        title=cohort_title(cohort.name, inspection.trial),
         troubled=plural(len(cohort.problems), "case"),
         leaking=plural(len(inspection.leaks), "pair"),
         patients=plural(len(set(cohort.patients.tolist())), "patient"),

@@ -62,6 +62,7 @@ from equipoise.report.text.words import (
 )
 from equipoise.runfolder.evidence import RECORD
 from equipoise.runfolder.ledger_state import LedgerState
+from equipoise.runfolder.own_code import read_protocol
 from equipoise.runfolder.read import RunFolder
 from equipoise.sinks import printable
 from equipoise.tasks import recorded_task
@@ -91,7 +92,8 @@ def render(run: RunFolder, results: dict[str, Any], figures: Sequence[Figure], f
     environment = environment_of_pages()
     names = display_names(run)
     label = label_of(results, results["endpoints"]["primary"])
-    text, references = methods(results, run.lock)
+    plan = read_protocol(run.path, run.lock, run.trusted)
+    text, references = methods(results, run.lock, plan.training if plan else None)
     shown, explained = example_galleries(run, results), Explained()
     environment.filters["terms"] = explained
     return environment.get_template("report.html.j2").render(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from equipoise.report.results.recommendation import QUALITY, all_equivalent, recommend
+from equipoise.report.results.recommendation import QUALITY, recommend, what_is_known
 from equipoise.statistics.reasons import Reason
 
 Entry = Mapping[str, Any]
@@ -16,7 +16,7 @@ def recommendation(arms: Sequence[Entry], comparisons: Sequence[Entry], endpoint
     tied = [advice["arm"], *advice["tied_with"]]
     if advice["arm"] is not None and len(tied) > 1:
         order = [str(arm["name"]) for arm in arms if arm["name"] in tied]
-        reason = Reason("tied_of_unknown_cost", arms=tuple(order), equal=all_equivalent(order, comparisons))
+        reason = Reason("tied_of_unknown_cost", arms=tuple(order), **what_is_known(order, comparisons))
         advice |= {"arm": None, "tied_with": order, "reason": reason}
     elif len(arms) == 1:
         advice["reason"] = Reason("one_arm")

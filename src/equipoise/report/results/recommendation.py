@@ -209,6 +209,15 @@ def all_equivalent(arms: Sequence[str], comparisons: Sequence[Entry]) -> bool:
     return all(frozenset(pair) in shown for pair in combinations(arms, 2))
 
 
+def what_is_known(arms: Sequence[str], comparisons: Sequence[Entry]) -> dict[str, Any]:
+    """Return the facts on the pairs of tied arms: whether all are equivalent, which are, and which (winner, loser)
+    were shown to differ."""
+    among = [pair for pair in comparisons if {pair["a"], pair["b"]} <= set(arms)]
+    equivalent = tuple((str(pair["a"]), str(pair["b"])) for pair in among if pair["verdict"] == "equivalent")
+    better = tuple((str(winner_of(pair)), str(loser_of(pair))) for pair in among if winner_of(pair) is not None)
+    return {"equal": all_equivalent(arms, comparisons), "equivalent": equivalent, "better": better}
+
+
 def _reason(
     arm: Entry,
     group: Sequence[Entry],
@@ -227,7 +236,7 @@ def _reason(
     names = tuple(str(one["name"]) for one in group)
     if whatever:
         return Reason("cheapest_of_all", arms=names, price=why, worse=arm["name"] in lost, even=even)
-    return Reason("cheapest_of_tied", arms=names, price=why, equal=all_equivalent(names, field.comparisons), even=even)
+    return Reason("cheapest_of_tied", arms=names, price=why, even=even, **what_is_known(names, field.comparisons))
 
 
 def _advice(

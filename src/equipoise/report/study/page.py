@@ -16,6 +16,7 @@ from equipoise.report.pages.page import figure_drawings, unbroken
 from equipoise.report.study.tables import Table, kind_words
 from equipoise.report.text.verdicts import Answer
 from equipoise.report.text.words import endpoint_name, interval, listed, p_value, plural
+from equipoise.statistics.workloads import FEWEST
 
 SIGNIFICANT = 0.05
 
@@ -35,27 +36,36 @@ def render_study(results: Mapping[str, Any], tables: Sequence[Table], figures: S
         tables=tables,
         figures=figures,
         drawing=figure_drawings,
+        counted=plural,
     )
 
 
 def study_answers(results: Mapping[str, Any]) -> list[Answer]:
-    """Return the first sentences: the best optimizer, tuned and untuned, and the number of divergences."""
+    """Return the first sentences: the best optimizer, tuned and untuned, and the number of failed trainings."""
     if not results["ranks"]:
         text = "No trial is finished yet; the same command goes on with the study."
         return [Answer("Which optimizer is best?", text)]
     answers = [_best(results, kind) for kind in results["ranks"]]
-    return [*answers, _divergences(results)]
+    return [*answers, _failed(results)]
 
 
-def _divergences(results: Mapping[str, Any]) -> Answer:
-    counts = {
-        row["optimizer"]: row["draws_failed"] + row["tuned_failed"] + row["untuned_failed"]
-        for row in results["failures"]
-    }
-    total = sum(row["draws"] + row["tuned_runs"] + row["untuned_runs"] for row in results["failures"])
+def _failed(results: Mapping[str, Any]) -> Answer:
+    """Say how many trainings failed, and what became of them: a failed draw enters no rank of test values."""
+    rows = results["failures"]
+    draws = sum(row["draws_failed"] for row in rows)
+    runs = sum(row["tuned_failed"] + row["untuned_failed"] for row in rows)
+    total = sum(row["draws"] + row["tuned_runs"] + row["untuned_runs"] for row in rows)
+    counts = {row["optimizer"]: row["draws_failed"] + row["tuned_failed"] + row["untuned_failed"] for row in rows}
     named = [f"{name} {count}" for name, count in counts.items() if count]
-    text = f"{sum(counts.values())} of {plural(total, 'training')} diverged" + (f": {listed(named)}." if named else ".")
-    return Answer("How often did training diverge?", text, "Each counts as a loss in every rank.")
+    text = f"{draws + runs} of {plural(total, 'training')} failed" + (f": {listed(named)}." if named else ".")
+    verb = {False: "count", True: "counts"}
+    of_runs = f"{plural(runs, 'failed run')} {verb[runs == 1]} as the worst value of the workload in every rank."
+    of_draws = (
+        f"{plural(draws, 'failed draw')} of tuning {verb[draws == 1]} as the worst draw in the ranking after fewer "
+        "draws, and in no other rank."
+    )
+    details = [of_runs] * (runs > 0) + [of_draws] * (draws > 0)
+    return Answer("How often did training fail?", text, " ".join(details))
 
 
 def _best(results: Mapping[str, Any], kind: str) -> Answer:
@@ -69,12 +79,11 @@ def _best(results: Mapping[str, Any], kind: str) -> Answer:
     question = f"Which optimizer is best, {words}?"
     # Friedman's test is the gate: without it the best of many equal optimizers would often seem better than some other.
     if p is None or p >= SIGNIFICANT:
-        why = "too few workloads to say" if p is None else f"Friedman's p = {p_value(p)}"
-        text = (
-            f"None can be called best over {plural(workloads, 'workload')}: the ranks do not differ more than expected "
-            "by chance."
-        )
-        return Answer(question, text, f"{why[0].upper()}{why[1:]}. Best average rank in {label}: {leader}.")
+        chance = "the ranks do not differ more than expected by chance"
+        why = _untested(workloads, len(rows)) if p is None else chance
+        test = "" if p is None else f"Friedman's p {p_value(p)}. "
+        text = f"None can be called best over {plural(workloads, 'workload')}: {why}."
+        return Answer(question, text, f"{test}Best average rank in {label}: {leader}.")
     behind = [row["optimizer"] for row in rows[1:] if row["behind_low"] > 0]
     tied = [row["optimizer"] for row in rows[1:] if row["behind_low"] <= 0]
     text = f"{rows[0]['optimizer']} has the best average rank in {label}"
@@ -83,6 +92,15 @@ def _best(results: Mapping[str, Any], kind: str) -> Answer:
     detail = f"Friedman's p {p_value(p)}; average rank of {leader} over {plural(workloads, 'workload')}."
     detail += f" Not shown to be worse: {listed(tied)}." if tied else ""
     return Answer(question, text + ".", detail)
+
+
+def _untested(workloads: int, optimizers: int) -> str:
+    """Say why the ranks were not tested; see `friedman_p`."""
+    few = [plural(n, what) for n, what in ((workloads, "workload"), (optimizers, "optimizer")) if n < FEWEST]
+    if few:
+        need = f"the test of the ranks needs at least {FEWEST} workloads and {FEWEST} optimizers"
+        return f"{need}, and there are {listed(few)}"
+    return "all optimizers have the same values"
 
 
 def study_figures(results: Mapping[str, Any]) -> list[Figure]:

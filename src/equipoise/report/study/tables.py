@@ -143,7 +143,7 @@ def _speed(results: Study, kind: str) -> Table:
         tuple(rows),
         "Share of workloads whose target was reached, and reached within a multiple of the epochs of the fastest "
         "optimizer. The target of a workload is the median, over all tuned runs, of their best validation loss; an "
-        "optimizer's time is the median over its runs; an optimizer that diverged never reaches it. One training: "
+        "optimizer's time is the median over its runs; a run that failed never reaches it. One training: "
         "mean seconds.",
     )
 
@@ -159,10 +159,11 @@ def _failures(results: Study) -> Table:
         for row in results["failures"]
     ]
     return Table(
-        "Divergences",
+        "Failed trainings",
         ("optimizer", "draws of tuning", "tuned runs", "untuned runs"),
         tuple(rows),
-        "Training runs whose loss became non-finite, or stayed above five times the loss of the class proportions.",
+        "Trainings that ended without a network: the loss diverged, or an error of the arm ended them; each trial's "
+        "report has the reason.",
     )
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from equipoise.report.results.recommendation import best_baseline
 from equipoise.report.text.objection import EXPLORATORY, UNSHOWN
-from equipoise.report.text.words import listed
+from equipoise.report.text.words import listed, percentage
+from equipoise.statistics.endpoints import FAILURE_RATE, described
 
 VERDICTS = {"a": "a_better", "b": "b_better"}
 
@@ -44,7 +45,20 @@ def arm_evidence(lock: Mapping[str, Any], arm: str, results: Mapping[str, Any]) 
         "exploratory": bool(exploratory),
         "exploratory_reasons": exploratory,
         "overruled": overruled,
+        **_failures(entry),
     }
+
+
+def _failures(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {"failures": sentences} with the rates of failed test cases; nothing where the task knows none."""
+    worst = f"{described(str(FAILURE_RATE.share_of)).label} below {FAILURE_RATE.share_below:g}"
+    rates = [
+        f"{described(name).label} {percentage(value['estimate'])} % (95 % interval {percentage(value['low'])} to "
+        f"{percentage(value['high'])} %; a case fails with a {worst}; mean of the training runs)"
+        for name, value in entry["endpoints"].items()
+        if name.startswith(FAILURE_RATE.name) and None not in [value.get(key) for key in ("estimate", "low", "high")]
+    ]
+    return {"failures": rates} if rates else {}
 
 
 def _recommendation(arm: str, advice: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from equipoise.evaluation.external import masks, nnunet
 from equipoise.report.results.recommendation import QUALITY, all_equivalent
+from equipoise.report.text.omissions import omission_in_words, why_left_out
 from equipoise.report.text.words import label_of, listed, plural
 from equipoise.runfolder.read import RunFolder
 
@@ -96,8 +97,7 @@ def _omitted(lock: Entry) -> list[str]:
     cases, rows = lock.get("left_out"), (lock.get("audit") or {}).get("repeated_rows", 0)
     parts = []
     if cases:
-        which = f"{cases['cases']} of {cases['of']} test cases"
-        parts.append(f"{which}, because an arm lacks them or states another truth for them")
+        parts.append(f"{cases['cases']} of {cases['of']} test cases, {why_left_out(cases)}")
     untested = (lock.get("audit") or {}).get("untested_cases", 0)
     if untested:
         parts.append(f"{plural(untested, 'case')} of other parts than test")
@@ -111,10 +111,10 @@ def _missing(lock: Entry) -> str:
     if not (lock.get("audit") or {}).get("common_cases"):
         return "Nothing was imputed, and an arm without a prediction of every test case was not judged."
     cases = lock.get("left_out")
-    number = f"{cases['cases']} of {cases['of']} test cases were" if cases else "no test case was"
+    number = omission_in_words(cases) if cases else "no test case was"
     return (
-        "Nothing was imputed: cases without a prediction of every arm, or with different truths, were to be left out "
-        f"for all arms, as the caller asked; {number}."
+        "Nothing was imputed: cases without a prediction of every arm, or with different truths or patients, were to "
+        f"be left out for all arms, as the caller asked; {number}."
     )
 
 

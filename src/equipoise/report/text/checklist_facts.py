@@ -11,6 +11,7 @@ from equipoise.report.text.run_spread import spread_in_words
 from equipoise.report.text.subgroups import variation_in_words
 from equipoise.report.text.words import (
     case_noun,
+    cohort_title,
     interval,
     label_of,
     listed,
@@ -47,7 +48,8 @@ def _data_facts(run: RunFolder, results: Mapping[str, Any]) -> dict[str, str]:
         for name in cohort["split"]
     ]
     left_out = "; ".join(f"{row['cases']} {noun}s: {row['reason']}" for row in cohort["excluded"])
-    source = f"{cohort['name']}: {plural(cohort['cases'], noun)} of {plural(cohort['patients'], 'patient')}, "
+    name = cohort_title(str(cohort["name"]), str(run.lock.get("name", "")))
+    source = f"{name}: {plural(cohort['cases'], noun)} of {plural(cohort['patients'], 'patient')}, "
     truth = " ".join(note for note in cohort["notes"] if note.startswith("Truth"))
     return {
         "sources": f"{source}fingerprint {str(cohort['fingerprint'])[:12]}….",

@@ -43,6 +43,19 @@ def more_time(fit: Fit, bought: Sequence[Bought]) -> list[str]:
     return lines
 
 
+def folds_sentence(fit: Fit, folds: Fit | None, likely: float) -> list[str]:
+    """Say in which time cross-validation would test every patient, where a verdict is not likely; nothing elsewhere.
+
+    folds: the cross-validation; None where none is offered. likely: chance of a verdict from which nothing is said.
+    """
+    if folds is None or fit.offer.chance.verdict >= likely:
+        return []
+    offer, chance = folds.offer, 100 * folds.offer.chance.verdict
+    tested = f"{offer.design.folds} folds test {offer.test_patients} patients instead of {fit.offer.test_patients}"
+    epochs = f"with {plural(folds.epochs, 'epoch')}; a verdict in {chance:.0f} % of trials"
+    return [f'{_minutes(folds.minutes)}, scheme = "kfold": {tested}, {epochs}.']
+
+
 def parts_are_shared(pairs: int) -> str:
     """Say that a source's own parts leak, and what was done."""
     return (

@@ -3,19 +3,33 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from equipoise.protocol import TrainingSection
 from equipoise.protocol.nnunet_section import is_nnunet
 from equipoise.report.results.gradient_evaluations import counts_of, unequal_evaluations
 from equipoise.report.text import audit
 from equipoise.report.text.budget_reasons import evaluations_in_words
 from equipoise.report.text.methods_statistics import statistics
 from equipoise.report.text.references import REFERENCES, Cite
-from equipoise.report.text.words import case_noun, listed, patients_guessed, plural, stratified, trained_as
+from equipoise.report.text.words import (
+    case_noun,
+    cohort_words,
+    listed,
+    patients_guessed,
+    plural,
+    stratified,
+    trained_as,
+)
 
 _OF_EVERY_TRIAL = ("python", "equipoise", "torch", "numpy", "scipy")
 
 
-def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Return the paragraph, and its numbered references in order."""
+def methods(
+    results: Mapping[str, Any], lock: Mapping[str, Any], training: TrainingSection | None = None
+) -> tuple[str, list[str]]:
+    """Return the paragraph, and its numbered references in order.
+
+    training: that of the protocol, for the numbers of epochs and batches; None where it cannot be read.
+    """
     used: list[str] = []
 
     def cite(*keys: str) -> str:
@@ -26,7 +40,7 @@ def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, l
                 used.append(key)
         return "[" + ",".join(str(used.index(key) + 1) for key in keys) + "]"
 
-    made = [*_data(results, lock, cite), *_tuning(results, cite), *_training(results, lock)]
+    made = [*_data(results, lock, cite), *_tuning(results, cite), *_training(results, lock, training)]
     made += other_kinds(results["arms"], cite)
     if results.get("audit"):
         made = audit.data_and_training(results, results["sources"], lock)
@@ -36,7 +50,9 @@ def methods(results: Mapping[str, Any], lock: Mapping[str, Any]) -> tuple[str, l
 
 def _data(results: Mapping[str, Any], lock: Mapping[str, Any], cite: Cite) -> list[str]:
     cohort, noun = results["cohort"], case_noun(lock)
-    source = f"the cohort {cohort['name']}" + (f" {cite('lidc')}" if str(cohort["name"]).startswith("lidc") else "")
+    source = cohort_words(str(cohort["name"]), str(lock.get("name", ""))) + (
+        f" {cite('lidc')}" if str(cohort["name"]).startswith("lidc") else ""
+    )
     left_out = sum(row["cases"] for row in cohort["excluded"])
     parts = cohort["split_patients"]
     by_whom = "by the source " if lock["split"].get("scheme") == "given" else ""
@@ -78,7 +94,7 @@ def _tuning(results: Mapping[str, Any], cite: Cite) -> list[str]:
     ]
 
 
-def _training(results: Mapping[str, Any], lock: Mapping[str, Any]) -> list[str]:
+def _training(results: Mapping[str, Any], lock: Mapping[str, Any], training: TrainingSection | None) -> list[str]:
     arms = ", ".join(f"{arm['name']} ({trained_as(arm)})" for arm in results["arms"])
     versions = lock.get("versions", {})
     # Those of every trial, and the packages behind the arms.
@@ -89,7 +105,7 @@ def _training(results: Mapping[str, Any], lock: Mapping[str, Any]) -> list[str]:
     return [
         (
             f"{plural(len(results['arms']), 'arm')} – {arms} – were trained under one protocol with the seeds {seeds} "
-            f"and {budget_in_words(results['arms'])}; the epoch{own} was chosen on validation patients."
+            f"and {budget_in_words(results['arms'], training)}; the epoch{own} was chosen on validation patients."
         ),
         (
             "Cohort, split, endpoints, margin and arms were locked by cryptographic hash before training, and test "
@@ -128,11 +144,13 @@ def _nnunet_budget(settings: Mapping[str, Any]) -> str:
     return f"{'the common' if epochs is None else epochs} epochs of {settings.get('steps_per_epoch', 250)} updates"
 
 
-def budget_in_words(arms: Sequence[Mapping[str, Any]]) -> str:
+def budget_in_words(arms: Sequence[Mapping[str, Any]], training: TrainingSection | None = None) -> str:
     """Describe the budget for the methods paragraph: equal, an equal limit, or not the same for all arms.
 
     >>> budget_in_words([{"stopped_early": None}])
     'an equal budget of epochs'
+    >>> budget_in_words([{"stopped_early": None}], TrainingSection(epochs=20, batch_size=8))
+    'an equal budget of 20 epochs in batches of 8'
     >>> budget_in_words([{"name": "mine", "model": "unet"}, {"name": "theirs", "model": "nnunet"}])
     'an equal budget of epochs for all arms but theirs, which had another budget'
     >>> counts = {"adam": 1, "mine": 40}
@@ -144,14 +162,23 @@ def budget_in_words(arms: Sequence[Mapping[str, Any]]) -> str:
         budgets = {_nnunet_budget((arm.get("settings") or {}).get("model", {})) for arm in own}
         return f"an equal budget of {budgets.pop()}" if len(budgets) == 1 else "unequal budgets"
     if own:
-        networks = budget_in_words([arm for arm in arms if arm not in own])
+        networks = budget_in_words([arm for arm in arms if arm not in own], training)
         return f"{networks} for all arms but {listed([arm['name'] for arm in own])}, which had another budget"
-    uneven = unequal_evaluations(counts_of(arms))
+    uneven, epochs = unequal_evaluations(counts_of(arms)), _epochs(training)
     if uneven:
         counts = evaluations_in_words(uneven[0].facts["evaluations"])
-        return f"an equal number of epochs and no equal budget ({counts})"
+        number = "an equal number of epochs" if training is None else epochs
+        return f"{number} and no equal budget ({counts})"
     stopped = [arm["stopped_early"] for arm in arms if arm.get("stopped_early") is not None]
     if not stopped:
-        return "an equal budget of epochs"
+        return f"an equal budget of {epochs}"
     runs = sum(one["runs"] for one in stopped)
-    return f"an equal limit of epochs (early stopping ended {plural(runs, 'run')} before the limit)"
+    return f"an equal limit of {epochs} (early stopping ended {plural(runs, 'run')} before the limit)"
+
+
+def _epochs(training: TrainingSection | None) -> str:
+    """State epochs and batches; "epochs" where they are not known."""
+    if training is None:
+        return "epochs"
+    update = f" ({training.accumulate} batches to an update)" if training.accumulate > 1 else ""
+    return f"{plural(training.epochs, 'epoch')} in batches of {training.batch_size}{update}"

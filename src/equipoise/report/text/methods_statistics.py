@@ -27,6 +27,7 @@ def statistics(results: Results, cite: Cite) -> list[str]:
         _differences(results, cite),
         _skewness(results, cite),
         _family(results, cite),
+        _unseen(results),
         _undecided(results),
         _rules(results),
         _folds(results, cite),
@@ -210,7 +211,30 @@ def _undecided(results: Results) -> str:
         if results["endpoints"].get("margin")
         else ""
     )
-    return f"Pairs of arms that were shown neither to differ nor to be equivalent are reported as undecided{planned}."
+    undone = " and pairs whose verdict such failures could undo" if _withheld(results) else ""
+    pairs = f"Pairs of arms that were shown neither to differ nor to be equivalent{undone}"
+    return f"{pairs} are reported as undecided{planned}."
+
+
+def _unseen(results: Results) -> str:
+    """State the guard against failures that nobody saw, with the comparisons that it left undecided."""
+    pairs = results["comparisons"]
+    if _unjudged(results) or not any(pair.get("unseen_failures") for pair in pairs):
+        return ""
+    count = _withheld(results)
+    which = "the comparison" if len(pairs) == 1 else f"{count} of {len(pairs)} comparisons"
+    for_this = f"; {which} had no verdict for this reason" if count else ""
+    return (
+        "A verdict had also to hold with failures that the test patients do not exclude (an arm fails in a case and "
+        "the other does not; upper bound of the rate: 3/n where none of n patients showed it, otherwise the one-sided "
+        "95 % bound of Clopper and Pearson): a difference where they could not reverse it, an equivalence where they "
+        f"could not lead beyond the margin{for_this}."
+    )
+
+
+def _withheld(results: Results) -> int:
+    """Count the comparisons whose verdict the guard against unseen failures withheld."""
+    return sum(pair.get("withheld") is not None for pair in results["comparisons"])
 
 
 def _rules(results: Results) -> str:

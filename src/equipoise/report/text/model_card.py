@@ -219,6 +219,8 @@ def _evidence(evidence: Mapping[str, Any], *this_run: float | None) -> list[Row]
         *((f"against {one['other']}", one["reason"], RUN) for one in evidence["comparisons"]),
         *([("recommendation", str(evidence["recommendation"]), RUN)] if evidence.get("recommendation") else []),
         ("exploratory", _exploratory(evidence), RUN),
+        # Bundles of before know of no failures, and their cards stay as they are.
+        *([("failures on the test cases", "; ".join(evidence["failures"]), RUN)] if evidence.get("failures") else []),
     ]
     overruled = "; ".join(evidence["overruled"])
     if evidence.get("although"):

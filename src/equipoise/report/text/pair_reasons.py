@@ -1,6 +1,7 @@
 """Sentences, by code, on two arms: the verdict, the reason of a refusal, and the gain by more data."""
 
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 from equipoise.report.text.amounts import (
@@ -51,6 +52,8 @@ def few_patients_yet(patients: int, fewest: int) -> str:
 
 def both_perfect(endpoint: str, best: float) -> str:
     """Describe two arms at the end of the scale."""
+    if best == 0:  # a rate of failures, an error, a distance
+        return f"Every test case has {endpoint} 0 in both arms, so there is no difference to test."
     return f"Both arms are perfect on these cases ({endpoint} {best:g}); harder cases are needed."
 
 
@@ -184,13 +187,13 @@ def _beside(margin: float | None, exceeds: bool) -> str:
 def unseen_failures(arm: str, rate: float, **facts: Any) -> str:
     """State the rate of failures that would reverse a difference, and the rate that the patients cannot exclude."""
     result = "the result would be reversed"
-    return f"{_also_failed(arm, rate, **facts)}, {result}; {_possible(**facts)}."
+    return f"{_also_failed(arm, rate, **facts)}, {result}; {_possible(arm, **facts)}."
 
 
 def unseen_beyond_margin(arm: str, rate: float, **facts: Any) -> str:
     """State the rate of failures that would lead beyond the margin, and the rate that the patients cannot exclude."""
     result = "the difference would exceed the margin"
-    return f"{_also_failed(f'{arm} or the other arm', rate, **facts)}, {result}; {_possible(**facts)}."
+    return f"{_also_failed(f'{arm} or the other arm', rate, **facts)}, {result}; {_possible(arm, **facts)}."
 
 
 def _also_failed(who: str, rate: float, **facts: Any) -> str:
@@ -204,19 +207,19 @@ def _failed(endpoint: str, unit: str, failed: float, **_others: Any) -> str:
     return f"{endpoint} {failed:.3g}{' ' * bool(unit)}{unit}"
 
 
-def _possible(seen: float, patients: int, excluded: float, assumed: str, **_others: Any) -> str:
+def _possible(arm: str, seen: float, patients: int, excluded: float, assumed: str, **_others: Any) -> str:
     """State the failures seen, the rate that they leave possible, and how to state another value of a failure."""
-    # A mean over runs: a run that fails where the other arm does not; hence no whole number.
-    some = f"{patients} patients without such a failure" if seen == 0 else _seen(seen, patients)
-    remedy = f" (to state a less severe value of a failure: --failure-value {assumed}=VALUE)" if assumed else ""
-    return f"{some} cannot exclude a rate of up to {percent(excluded)}{remedy}"
-
-
-def _seen(seen: float, patients: int) -> str:
-    """Count the failures of the mean run among the patients."""
-    if seen == int(seen):
-        return f"{patients} patients with {int(seen)} such failure{'s' * (seen != 1)}"
-    return f"{patients} patients with {seen:.2g} such failures in the mean of the runs"
+    option = f"--failure-value {quote(f'{assumed}=VALUE')}"
+    remedy = f" (to state a less severe value of a failure: {option})" if assumed else ""
+    alone = f"{arm} failed where the other arm did not"
+    # Not a failure rate: cases in which both arms fail are none of these. A mean over runs, hence no whole number.
+    if seen == 0:
+        some = f"there was no patient of {patients} in whom {alone}"
+    elif seen == int(seen):
+        some = f"{alone} in {int(seen)} of {patients} patients"
+    else:
+        some = f"{alone} in {seen:.2g} patients of {patients} on average over the runs"
+    return f"{some}, which does not exclude a rate of up to {percent(excluded)}{remedy}"
 
 
 def equivalent(
@@ -238,14 +241,43 @@ def undecided(
     difference: str,
     new_data: str = "",
     advice: str = "",
-    unseen: str = "",
     guard: str = "",
 ) -> str:
     """State that there is no verdict, and the gain by more data."""
     no_difference = (
         f"The data do not show whether {a} or {b} has the better {endpoint}: {difference}; {_adjusted(p, family)}."
     )
-    return " ".join(filter(None, (no_difference, unseen, new_data, advice, guard)))
+    return " ".join(filter(None, (no_difference, new_data, advice, guard)))
+
+
+def withheld(
+    a: str,
+    b: str,
+    endpoint: str,
+    p: float,
+    family: int,
+    difference: str,
+    margin: float | None,
+    better: str | None,
+    new_data: str = "",
+    advice: str = "",
+    unseen: str = "",
+    guard: str = "",
+) -> str:
+    """State which verdict of the tests is withheld because of failures that nobody saw, and the gain by more data.
+
+    margin: of an equivalence that is withheld; None where it is a difference. better: the arm that is better by the
+    tests, if one is.
+    """
+    leads = "" if better is None else f"{better} has a better {endpoint} than {b if better == a else a}"
+    if margin is None:
+        tested, could = leads, "reverse it"
+    else:
+        equal = f"{a} and {b} are equivalent in {endpoint} within the margin of {amount(margin)}"
+        tested = f"{leads}, by less than the margin of {amount(margin)}" if leads else equal
+        could = "lead beyond the margin"
+    first = f"By the tests alone, {tested}; no verdict is given, because failures that nobody saw could {could}"
+    return " ".join(filter(None, (f"{first}: {difference}; {_adjusted(p, family)}.", unseen, new_data, advice, guard)))
 
 
 def difference(means: Sequence[float], unit: str, level: float, interval: Sequence[float], family: int = 1) -> str:
@@ -352,6 +384,6 @@ WRITERS = (
     turned_classes, few_cases, few_failures,
     one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, of_these_networks,
     not_inferior, better, secondary_in_sequence,
-    equivalent, undecided, difference, new_data_undecided, detectable_only, more_seeds_needed, enough_patients,
-    more_patients_needed, guard_decides, unseen_failures, unseen_beyond_margin,
+    equivalent, undecided, withheld, difference, new_data_undecided, detectable_only, more_seeds_needed,
+    enough_patients, more_patients_needed, guard_decides, unseen_failures, unseen_beyond_margin,
 )  # fmt: skip

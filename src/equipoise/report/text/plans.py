@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from equipoise.configuration.design import FEW_PATIENTS, FOLDS
 from equipoise.report.results.plain import json_safe
 from equipoise.report.text.amounts import amount
 from equipoise.report.text.reasons import sentence
@@ -109,6 +110,19 @@ def _about_folds(plan: Plan) -> list[str]:
         f"alone, and {100 * plan.power_at_margin:.0f} % for the methods; more repeats raise the latter."
     )
     return [sentence_of_folds]
+
+
+def folds_instead(plan: Plan, patients: int, times: float) -> list[str]:
+    """Say that cross-validation would test all patients, where a split tests some of few and a verdict is not likely.
+
+    patients: of the whole cohort. times: how much longer five folds train than this split.
+    """
+    likely = min(plan.power_at_margin or 0.0, plan.equivalence_at_margin or 0.0) >= LIKELY
+    if likely or plan.folds > 1 or not plan.patients < patients < FEW_PATIENTS:
+        return []
+    keys = f'split.scheme = "kfold" with split.folds = {FOLDS}'
+    tested = f"{keys} tests all {patients} patients instead of {plan.patients}, in about {times:.0f} times the time"
+    return [f"Without more patients: {tested}; a verdict must then also hold for new training data."]
 
 
 def _about_margin(plan: Plan, margin: float) -> list[str]:

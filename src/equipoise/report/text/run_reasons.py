@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from equipoise.report.text.amounts import amounts, p_text
+from equipoise.report.text.tied_arms import Pairs, tied_arms
 from equipoise.report.text.words import listed, plural
 from equipoise.runfolder.paths import PROTOCOL
 
@@ -262,9 +263,17 @@ def cheapest_of_all(arms: Sequence[str], price: str, worse: bool, even: Sequence
     return f"It has {_PRICES[price]} of {listed(list(arms))}{_shared(even)}.{lost}"
 
 
-def cheapest_of_tied(arms: Sequence[str], price: str, equal: bool = False, even: Sequence[str] = ()) -> str:
-    """Describe the cheapest of the tied arms; equal: every two were shown to be equivalent. even: others as cheap."""
-    return f"{_tied(arms, equal)}; of these it has {_PRICES[price]}{_shared(even)}."
+def cheapest_of_tied(
+    arms: Sequence[str],
+    price: str,
+    equal: bool = False,
+    even: Sequence[str] = (),
+    equivalent: Pairs = (),
+    better: Pairs = (),
+) -> str:
+    """Describe the cheapest of the tied arms; even: others as cheap. The rest as in `tied_arms`."""
+    among = f"of all {len(arms)} arms" if (equivalent or better) and not equal else "of these"
+    return f"{tied_arms(arms, equal, equivalent, better)}; {among} it has {_PRICES[price]}{_shared(even)}."
 
 
 def best_of_undecided(best: str, undecided: Sequence[str], equal: Sequence[str] = (), even: Sequence[str] = ()) -> str:
@@ -279,8 +288,8 @@ def best_of_undecided(best: str, undecided: Sequence[str], equal: Sequence[str] 
         return f"{among}; {best} has the best estimate."
     are = "is" if len(equal) == 1 else "are"
     return (
-        f"{among}. {listed(list(equal))} {are} equivalent within the margin to {best}, which has the best estimate; of "
-        f"these it has {_PRICES['parameters']}{_shared(even)}."
+        f"{listed(list(equal))} {are} equivalent within the margin to {best}, which has the best estimate; of these it "
+        f"has {_PRICES['parameters']}{_shared(even)}. {among}."
     )
 
 
@@ -291,17 +300,9 @@ def _shared(even: Sequence[str]) -> str:
     )
 
 
-def tied_of_unknown_cost(arms: Sequence[str], equal: bool = False) -> str:
-    """Describe tied arms of an audit; equal: every two of them were shown to be equivalent."""
-    return f"{_tied(arms, equal)}; predictions contain no information on cost."
-
-
-def _tied(arms: Sequence[str], equal: bool) -> str:
-    """Say what is known of tied arms; undecided is not equal."""
-    named = listed(list(arms))
-    if equal:
-        return f"{named} are equivalent within the margin"
-    return f"The data do not show which of {named} is better, nor that they are equivalent"
+def tied_of_unknown_cost(arms: Sequence[str], equal: bool = False, equivalent: Pairs = (), better: Pairs = ()) -> str:
+    """Describe tied arms of an audit, as `tied_arms` does."""
+    return f"{tied_arms(arms, equal, equivalent, better)}; predictions contain no information on cost."
 
 
 def one_arm() -> str:

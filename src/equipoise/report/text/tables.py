@@ -22,6 +22,7 @@ from equipoise.report.text.words import (
     verdict_in_words,
 )
 from equipoise.statistics.endpoints import SENSITIVITY, SPECIFICITY, described
+from equipoise.statistics.near_ends import has_ends
 from equipoise.statistics.power import guard_decides
 
 
@@ -177,7 +178,7 @@ def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> di
         "difference",
         "95 %, this pair",
         "95 %, simultaneous",
-        "90 %",
+        "90 %, equivalence",
         "used for the verdict",
         "SE",
         "SE patients",
@@ -193,7 +194,14 @@ def statistics_table(results: Mapping[str, Any], names: Mapping[str, str]) -> di
         *(f"patients, {plural(count, 'run')}" for count in seeds),
     ]
     rows = [(f"{names[pair['a']]} − {names[pair['b']]}", _numbers(pair, seeds)) for pair in pairs]
-    return {"heads": heads, "rows": rows, "spread": spread_in_words(results)}
+    ends = _NEAR_ENDS if has_ends(described(results["endpoints"]["primary"])) else ""
+    return {"heads": heads, "rows": rows, "spread": spread_in_words(results), "equivalence": ends}
+
+
+_NEAR_ENDS = (
+    "; for rates and areas it also covers the interval recovered from those of both arms, because near the ends of the "
+    "range a standard error says too little, and it may then be wider than the interval of 95 %"
+)
 
 
 def _numbers(pair: Mapping[str, Any], seeds: list[int]) -> list[str]:

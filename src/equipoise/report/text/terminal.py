@@ -11,4 +11,4 @@ def sentences_of(results: dict[str, Any]) -> list[str]:
     first = [f"Exploratory: {'; '.join(results['exploratory_reasons'])}."] if results["exploratory_reasons"] else []
     first += [f"Reuse of test cases, as the protocol states: {results['reuse']}"] if results.get("reuse") else []
     first += results.get("perfect") or []
-    return [*first, *(verdict.answer for verdict in answers(results, names_in(results)))]
+    return [*first, *(verdict.whole for verdict in answers(results, names_in(results)))]

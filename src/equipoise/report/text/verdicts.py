@@ -1,5 +1,6 @@
 """Verdicts in plain sentences that a radiologist can quote: one per question."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,8 @@ from equipoise.report.results.recommendation import QUALITY, UNJUDGED, best_base
 from equipoise.report.text import audit
 from equipoise.report.text.amounts import about
 from equipoise.report.text.budget_reasons import evaluations_in_words
+from equipoise.report.text.omissions import omission_in_words
+from equipoise.report.text.tied_arms import verdicts_of_pairs
 from equipoise.report.text.truth import truth_in_words
 from equipoise.report.text.unfinished import so_far
 from equipoise.report.text.words import (
@@ -32,13 +35,24 @@ _USE = "Which one should be used?"
 
 @dataclass(frozen=True)
 class Answer:
-    """A question, its answer in one sentence, and the details."""
+    """A question, its answer in one sentence, and the details.
+
+    more: the rest of a long answer, which a page prints in plain type, below the answer.
+    """
 
     question: str
     answer: str
     detail: str = ""
+    more: str = ""
+
+    @property
+    def whole(self) -> str:
+        """The answer with its rest, as terminals print it."""
+        return f"{self.answer} {self.more}".strip()
 
 
+_SENTENCES = re.compile(r"(?<=\.) (?=[A-Z])")
+_NON_INFERIOR = " is non-inferior to "
 _MOST_TOLD = 3
 """Arms that are better than others, and are named one by one in the first answer."""
 
@@ -68,11 +82,7 @@ def _of_methods(answer: Answer, results: Entry) -> Answer:
 def _with_omission(answer: Answer, results: Entry) -> Answer:
     """Add to the first answer that cases were left out: the arm that lacks them may be the one that wins for it."""
     omission = results.get("left_out")
-    if not omission:
-        return answer
-    number_of = f"{omission['cases']} of {omission['of']} test cases"
-    text = f"{number_of} were left out, because an arm lacks them or states another truth for them."
-    return replace(answer, answer=f"{answer.answer} {text}")
+    return replace(answer, answer=f"{answer.answer} {omission_in_words(omission)}.") if omission else answer
 
 
 def _with_budgets(answer: Answer, results: Entry) -> Answer:
@@ -114,7 +124,8 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
         remedy = " Add what is lacking, or leave such cases out for every arm (--common-cases)." if lacking else ""
         return Answer(question, f"Inconclusive: no comparison reached a verdict. {cause}{remedy}")
     if len(pairs) == 1:
-        return Answer(question, pair_sentence(pairs[0]))
+        answer, more = _of_one_pair(pairs[0])
+        return Answer(question, answer, more=more)
     won = {arm: [_loser(p) for p in pairs if _winner(p) == arm] for arm in arms}
     winner = next((arm for arm in arms if len(won[arm]) == len(arms) - 1), None)
     # Only an arm that beats every other is called the best: the first in a ranking may owe that to chance.
@@ -142,19 +153,7 @@ def _undecided(
         text = f"All arms are equivalent: every difference in {label} was shown to be smaller than {margin}."
         return Answer(question, text, detail)
     if not decided:
-        judged = sum(pair["verdict"] not in UNJUDGED for pair in pairs)
-        text = "no difference is distinguishable from chance"
-        if any(pair.get("withheld") for pair in pairs):
-            text = "failures that nobody saw could undo every difference that the tests alone find"
-        elif judged > 1:
-            text = f"none of the {judged} differences is distinguishable from chance"
-        if equal:
-            text = f"{equal} of {judged} pairs are equivalent and the others are undecided"
-        if judged < len(pairs):
-            text += (
-                f", and {plural(len(pairs) - judged, 'comparison')} allow{'s' * (len(pairs) - judged == 1)} no verdict"
-            )
-        return Answer(question, f"No arm can be called best with these {plural(patients, 'patient')}: {text}.", detail)
+        return Answer(question, _none_better(pairs, names, label, patients), detail)
     verdicts = "; ".join(f"{winner} is better than {losers}" for winner, losers in decided)
     shown = sum(len(losers) for losers in won.values())
     if len(decided) > _MOST_TOLD:  # a sentence of ten winners is read by nobody; the table has them all
@@ -163,11 +162,47 @@ def _undecided(
         unbeaten = listed([names[arm] for arm in arms if arm not in lost])
         text = f"No single arm is best: no arm was shown to be better than {unbeaten}"
         return Answer(question, f"{text}; {shown} of {len(pairs)} differences were shown.", detail)
+    shown_equal = verdicts_of_pairs(_equivalent(pairs, names), ())
     return Answer(
         question,
-        f"No single arm is best, but {verdicts}.",
+        f"No single arm is best, but {'; '.join(filter(None, [verdicts, shown_equal]))}.",
         f"{shown} of {len(pairs)} differences {'was' if shown == 1 else 'were'} shown. {detail}",
     )
+
+
+def _of_one_pair(pair: Entry) -> tuple[str, str]:
+    """Return the sentence of a pair's verdict, with that on failures where these decided it; and the others."""
+    sentences = pair_sentence(pair)
+    for side in ("a", "b"):  # a name may hold what ends a sentence
+        sentences = sentences.replace(str(pair[side]), str(pair[side]).replace(". ", ".\0"))
+    parts = [part.replace("\0", " ") for part in _SENTENCES.split(sentences)]
+    decisive_count = 2 if pair.get("withheld") else 1
+    first = [part for at, part in enumerate(parts) if at < decisive_count or _NON_INFERIOR in part]
+    return " ".join(first), " ".join(part for part in parts if part not in first)
+
+
+def _none_better(pairs: Sequence[Entry], names: Mapping[str, str], label: str, patients: int) -> str:
+    """Say that no arm was shown to be better than another; pairs that were shown to be equivalent come first."""
+    nobody = f"o arm can be called best with these {plural(patients, 'patient')}"
+    equivalent = _equivalent(pairs, names)
+    unjudged = sum(pair["verdict"] in UNJUDGED for pair in pairs)
+    judged = len(pairs) - unjudged
+    unsaid = f"{plural(unjudged, 'comparison')} allow{'s' * (unjudged == 1)} no verdict" if unjudged else ""
+    if equivalent:
+        rest = judged - len(equivalent)
+        undecided = f"{plural(rest, 'other pair')} {'is' if rest == 1 else 'are'} undecided" if rest else ""
+        shown = verdicts_of_pairs(equivalent, (), f" in {label}")
+        return f"{shown}; {' and '.join(filter(None, [undecided, unsaid]))}, so n{nobody}."
+    text = "no difference is distinguishable from chance"
+    if any(pair.get("withheld") for pair in pairs):
+        text = "failures that nobody saw could undo every difference that the tests alone find"
+    elif judged > 1:
+        text = f"none of the {judged} differences is distinguishable from chance"
+    return f"N{nobody}: {', and '.join(filter(None, [text, unsaid]))}."
+
+
+def _equivalent(pairs: Sequence[Entry], names: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(names[pair["a"]], names[pair["b"]]) for pair in pairs if pair["verdict"] == "equivalent"]
 
 
 def of_networks(pairs: Sequence[Entry]) -> bool:

@@ -89,6 +89,23 @@ def case_noun(lock: Mapping[str, Any]) -> str:
     return "scan" if task is not None and task.whole_scans else "nodule"
 
 
+_READERS = frozenset(("decathlon", "folders", "manifest", "nnunet", "pairs"))
+
+
+def cohort_words(cohort: str, trial: str) -> str:
+    """Name the data of a trial; the name of a reader of files, which such cohorts have, says nothing of them.
+
+    >>> cohort_words("lidc-contours", "which"), cohort_words("pairs", "brains"), cohort_words("pairs", "")
+    ('the cohort lidc-contours', 'the cohort of the trial brains', 'the cohort pairs')
+    """
+    return f"the cohort of the trial {trial}" if cohort in _READERS and trial else f"the cohort {cohort}"
+
+
+def cohort_title(cohort: str, trial: str) -> str:
+    """Return the name of a trial's data as a heading, as `cohort_words` chooses it."""
+    return trial if cohort in _READERS and trial else cohort
+
+
 def split_unit(lock: Mapping[str, Any]) -> str:
     """Describe the unit of the split; older locks do not state it and were split by patient."""
     # Locks of version 0.1 may lack the key; they were split by patient.

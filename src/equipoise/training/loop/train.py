@@ -40,6 +40,7 @@ from equipoise.training.loop.bound_checkpoint import of_job, refuse_foreign
 from equipoise.training.loop.cost import PeakMemory, latency_ms
 from equipoise.training.loop.determinism import device, environment, generator, seeded
 from equipoise.training.loop.diagnostics import Observation
+from equipoise.training.loop.divergence import guessing_loss, refuse_divergence
 from equipoise.training.loop.ending import DivergedError, ended
 from equipoise.training.loop.epoch import NotFiniteError, evaluation_weights, train_epoch
 from equipoise.training.loop.initial_weights import frozen_norm_layers
@@ -49,8 +50,6 @@ from equipoise.training.loop.packages import packages_of
 from equipoise.training.tasks import endpoint_of, training_of
 
 ATTEMPTS = 2
-NO_USE_FACTOR = 5.0
-"""A validation loss above this multiple of that of a predictor without images counts as divergence."""
 
 
 @dataclass
@@ -105,7 +104,7 @@ class _Training:
         with PeakMemory() as memory:
             while self.progress.epoch < self.job.training.epochs and not self._waited_enough():
                 self._epoch_or_retry(memory)
-            self._refuse_useless()
+            self._refuse_divergence()
             chosen = self.progress.chosen_weights
             if self.writer is not None:
                 self.writer.write(self.job.weights_file, lambda path: save_file(chosen, path))
@@ -218,19 +217,15 @@ class _Training:
         before = [sign * old[key] for old in self.progress.history if math.isfinite(old[key])]
         return sign * row[key] < min(before, default=math.inf)
 
-    def _refuse_useless(self) -> None:
-        """Refuse a finite loss far above that of a predictor without images: it is a divergence too."""
-        progress = self.progress
-        if progress.chosen_epoch is None:
-            raise DivergedError("no epoch had a finite validation loss")
-        prior = training_of(self.job).useless_loss(self.job, self.samples, self.validation)
-        if prior is None:
-            return
-        loss = progress.history[progress.chosen_epoch - 1]["validation_loss"]
-        if loss > NO_USE_FACTOR * prior:
-            raise DivergedError(
-                f"its best validation loss, {loss:.3g}, is over {NO_USE_FACTOR:.0f} times the prior's {prior:.3g}"
-            )
+    def _refuse_divergence(self) -> None:
+        """Refuse finite losses far above those of guesses without the image; keep a note of a high validation loss."""
+        task, progress = training_of(self.job), self.progress
+        prior = task.useless_loss(self.job, self.samples, self.validation)
+        on_training = task.useless_loss(self.job, self.samples, self.samples)
+        start = guessing_loss(on_training, len(self.job.classes), self.job.training.loss)
+        note = refuse_divergence(progress.history, progress.chosen_epoch, prior, start)
+        if note is not None:
+            progress.notes.append(note)
 
     def _save(self) -> None:
         if self.writer is None:
