@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.roles import parse_columns, with_roles, without_words
+from equipoise.evaluation.external.roles import parse_columns, with_roles
 from equipoise.trials.audit import audit
 
 
@@ -74,16 +74,6 @@ def test_a_numbered_column_without_a_name_is_left_aside() -> None:
     columns, notes = with_roles({"": np.arange(2), **table(case=["a", "b"])}, "t", {})
     assert list(columns) == ["case"]
     assert "not used" in notes[0]
-
-
-def test_words_without_a_role_are_left_aside_unless_rows_differ_by_them() -> None:
-    columns, notes = without_words(table(case=["a", "b"], dice=[1, 1], site=["x", "y"]), "t", ())
-    assert "site" not in columns
-    assert any("site" in note and "not used" in note for note in notes)
-    assert "site" in without_words(table(case=["a"], site=["x"]), "t", ["site"])[0]
-    assert "dice" in without_words(table(case=["a", "b"], dice=["1", "x"]), "t", ())[0]
-    with pytest.raises(PredictionError, match="--columns arm=vendor"):
-        without_words(table(case=["a", "a"], dice=[1, 1], vendor=["x", "y"]), "t", ())
 
 
 @pytest.mark.parametrize("name", ["1-dice", "1 - Dice", "100-DSC", "one-dice"])

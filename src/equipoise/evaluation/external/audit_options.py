@@ -32,6 +32,7 @@ class AuditOptions:
     positive: the class that a single score is about. primary: the endpoint asked for. ignore: labels of the truth that
     nobody annotated, whose voxels count for no arm. below_chance: the labels of masks are right, although those of an
     arm look exchanged. lists: the files beside the predictions. arm: that of the file that is read; "" before that.
+    arm_stated: whether the caller gave that file its arm (A=FILE) beside others.
     is_share: whether a metric of this name is a share, 0 to 1.
     """
 
@@ -52,6 +53,7 @@ class AuditOptions:
     below_chance: bool = False
     lists: tuple[ListFile, ...] = ()
     arm: str = ""
+    arm_stated: bool = False
     is_share: Callable[[str], bool] = _no_share
 
 

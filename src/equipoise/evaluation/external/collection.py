@@ -87,10 +87,10 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
         raise PredictionError("no prediction file was given; name at least one")
     inputs: list[Input] = []
     given_options = options
-    several = sum(path.is_dir() for _, path in given) > 1
+    folders = sum(path.is_dir() for _, path in given) > 1
     # A folder of truth inside one path serves the paths after it, too.
     for arm, path in given:
-        opened, inner = _opened(arm, path, options, several)
+        opened, inner = _opened(arm, path, options, folders)
         inputs += opened
         options = options if inner is None else replace(options, truth=inner)
     reference = _reference(options)
@@ -103,7 +103,8 @@ def collect(given: Sequence[tuple[str | None, Path]], options: AuditOptions, wat
     paired: dict[tuple[str, str], tuple[Path, Path]] = {}
     true_masks: dict[Path, str] = {}
     mask_parts, notes, lost = _masks(masked, options, watch, paired, true_masks) if masked else ([], [], [])
-    parts = [_part(source, options, truth) for source in named if source.kind is not Kind.MASK]
+    several = len({source.arm for source in named}) > 1
+    parts = [_part(source, options, truth, several=several) for source in named if source.kind is not Kind.MASK]
     parts, notes_on_detectors = _detected(parts, options)
     notes += notes_on_detectors
     parts = with_listed_patients([*parts, *mask_parts], options)
@@ -284,7 +285,8 @@ def _only_numbered(path: Path) -> bool:
     return name is not None and name.run.replace(".", "").isdigit()
 
 
-def _part(source: Input, options: AuditOptions, truth: Mapping[str, str] | None) -> Part:
+def _part(source: Input, options: AuditOptions, truth: Mapping[str, str] | None, *, several: bool) -> Part:
+    """Read one file; several: whether the inputs are those of several arms."""
     path, arm = source.path, str(source.arm)
     if source.kind is Kind.NNUNET:
         return Part(arm, nnunet.read_summary(path, options.regions), fold_in(path))
@@ -294,7 +296,7 @@ def _part(source: Input, options: AuditOptions, truth: Mapping[str, str] | None)
         return Part(arm, monai.read_values(path, options, truth is not None))
     if source.kind is Kind.MEDMNIST:
         return Part(arm, medmnist.read_scores(path, options))
-    options = options_of_arm(options, arm)
+    options = replace(options_of_arm(options, arm), arm_stated=source.named and several)
     table = table_file(path, next(iter(options.columns.get("sheet", ())), None))
     return Part(arm, reading_of(table, str(path), source.kind.value, options, truth), fold_in(path))
 

@@ -54,9 +54,11 @@ def join(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str] 
         for name in options.subgroups:
             _describe(attributes.setdefault(name, {}), name, columns, path)
         own = {name: values for name, values in columns.items() if name not in options.subgroups}
+        headings = [part.reading.used.get(name, name) for name in (*part.reading.columns, *part.reading.aside)]
         table = from_table(
-            own, path, arm=part.arm, cases_are_patients=options.cases_are_patients, aside=part.reading.aside
-        )
+            own, path, arm=part.arm, cases_are_patients=options.cases_are_patients, aside=part.reading.aside,
+            headings=headings,
+        )  # fmt: skip
         tables.append(_with_candidates(table, part.reading.candidates))
     tables, note = _same_columns(tables, {one for part in parts for one in part.reading.structures})
     predictions = concatenate(tables)

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.headings import bare_heading
+from equipoise.evaluation.external.likely_columns import likely, may_be_patients
 from equipoise.evaluation.external.long_structures import by_structure, column_of_structures
 from equipoise.evaluation.external.part_columns import are_parts, with_parts
 from equipoise.evaluation.external.reading import Columns, RowNumbers, has_places, stem
 from equipoise.evaluation.external.repeated_rows import refuse_conflicts, without_repeats
 from equipoise.evaluation.external.rival_columns import RIVALS, refuse_rivals
-from equipoise.evaluation.external.table_file import MISSING, as_numbers
+from equipoise.evaluation.external.table_file import as_numbers
 from equipoise.lookup import nearest
 
 ROLES = ("arm", "case", "patient", "truth", "split", "seed", "fold", "score", "prediction", "value")
@@ -197,28 +198,6 @@ def _rows_once(
     return columns
 
 
-def without_words(columns: Columns, source: str, subgroups: Sequence[str]) -> tuple[Columns, list[str]]:
-    """Leave columns of words without a role aside, unless rows differ by them alone: then one may name the arms."""
-    free = [name for name in columns if name not in (*ROLES, *subgroups) and not name.lower().startswith("score_")]
-    words = [name for name in free if _only_words(columns[name])]
-    if not words or "case" not in columns:
-        return columns, []
-    keys = [columns[name].astype(str).tolist() for name in ("arm", "seed", "fold", "split", "case") if name in columns]
-    rows = list(zip(*keys, strict=True))
-    if len(set(rows)) < len(rows):
-        raise PredictionError(
-            f"{source} has several rows of one case, which differ in {', '.join(words)}; if it names the arms, say so "
-            f"(--columns arm={quote(words[0])}), else keep one row for each case"
-        )
-    note = f"The columns {', '.join(words)} of {source} hold words and were not used (--subgroup makes groups of one)."
-    return {name: values for name, values in columns.items() if name not in words}, [note]
-
-
-def _only_words(values: NDArray[Any]) -> bool:
-    cells = [cell for cell in values.tolist() if isinstance(cell, str) and cell.strip().lower() not in MISSING]
-    return bool(cells) and all(as_numbers(np.array([cell], dtype=object)) is None for cell in set(cells))
-
-
 def structures_of(raw: Columns, columns: Columns) -> tuple[str, ...]:
     """Return the structures that a table named by a column of its own, or panoptica before its metrics."""
     column = column_of_structures(raw)
@@ -295,8 +274,22 @@ def _long(columns: Columns, wide: Sequence[str], source: str, metric: str | None
     n = len(columns[wide[0]])
     shared = {key: np.tile(values, len(wide)) for key, values in columns.items() if key not in wide}
     if "case" not in shared:
+        _refuse_unread_cases(columns, wide, source)
         shared["case"] = np.tile(np.array([f"row-{index + 1}" for index in range(n)]), len(wide))
     return {**shared, "arm": np.repeat(np.array(wide), n), name: np.concatenate([columns[arm] for arm in wide])}
+
+
+def _refuse_unread_cases(columns: Columns, wide: Sequence[str], source: str) -> None:
+    """Raise PredictionError where a column repeats names, as several readings of a case do: rows are no cases then."""
+    free = [name for name in columns if name not in (*ROLES, *wide) and may_be_patients(columns[name])]
+    repeated = [name for name in free if len(set(columns[name].tolist())) < len(columns[name])]
+    if "patient" in columns or not repeated:
+        return
+    case, patient = (quote(likely(role, columns, names)) for role, names in (("case", free), ("patient", repeated)))
+    raise PredictionError(
+        f"{source} has no column 'case', and its rows need not be cases: names repeat in {', '.join(repeated)}; say "
+        f"which column names the cases (--columns case={case}), or the patients (--columns patient={patient})"
+    )
 
 
 def _clean(columns: Columns, source: str, notes: list[str]) -> Columns:

@@ -7,11 +7,12 @@ from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.case_folders import folders_of
 from equipoise.evaluation.external.class_columns import other_sums, own_names, score_columns, with_scores
 from equipoise.evaluation.external.reading import Caution, Reading, RowNumbers, has_places
-from equipoise.evaluation.external.roles import known_metric, structures_of, with_roles, without_words
+from equipoise.evaluation.external.roles import known_metric, structures_of, with_roles
 from equipoise.evaluation.external.score_cells import plain_numbers
 from equipoise.evaluation.external.share_columns import shares, without_signs
 from equipoise.evaluation.external.table_file import TableFile
 from equipoise.evaluation.external.wide_structures import by_region, means_over
+from equipoise.evaluation.external.word_columns import without_words
 
 
 def reading_of(
@@ -37,7 +38,7 @@ def reading_of(
     columns, means = means_over(columns, list(options.regions), source)
     remarks = [*notes, *named, *cells, *signs, *more, *scaled, *means]
     cautions = [one for one in remarks if isinstance(one, Caution)] + other_sums(columns, source)
-    plain, aside = without_words(columns, source, options.subgroups)
+    plain, aside = without_words(columns, source, options.subgroups, arm_stated=options.arm_stated)
     words = {name: cells for name, cells in columns.items() if name not in plain}
     return Reading(
         source, kind, plain, tuple(cautions), table.sha256, structures=structures_of(raw, plain), aside=words,

@@ -6,7 +6,7 @@ scores. Without a column `seed` or `fold` there is one; a file without the colum
 file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from types import MappingProxyType
@@ -42,10 +42,12 @@ def from_table(
     arm: str = "",
     cases_are_patients: bool = False,
     aside: Mapping[str, NDArray[Any]] = _NONE,
+    headings: Sequence[str] = (),
 ) -> Predictions:
     """Convert a pyarrow.Table, a dictionary of columns or a data frame; `source` names it in errors.
 
-    aside: columns of words without a role, of which one may hold the patients.
+    aside: columns of words without a role, of which one may hold the patients. headings: the columns of the file, as it
+    calls them, where they have other names here.
     """
     columns = columns_of(table, source)
     n = len(next(iter(columns.values()), ()))
@@ -61,8 +63,8 @@ def from_table(
         likely_one = quote(likely("case", columns, free))
         role = f"{arm}.case" if arm else "case"
         raise PredictionError(
-            f"{source} has no column 'case' (it has {', '.join(columns)}); name the case of each row, or say "
-            f"which column holds it (--columns {role}={likely_one})"
+            f"{source} has no column 'case' (it has {', '.join(headings or columns)}); name the case of each row, or "
+            f"say which column holds it (--columns {role}={likely_one})"
         )
     if "patient" not in columns and not cases_are_patients:
         raise PredictionError(
