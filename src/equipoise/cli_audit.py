@@ -96,7 +96,11 @@ def _add_facts(audit: argparse.ArgumentParser) -> None:
         "name=1+2 for labels, or names in the order of the channels; of tables, the structures in the names of columns"
     ))  # fmt: skip
     files.add_argument("--classes", type=_names, default=(), metavar="NAMES", help="names in the order of the scores")
-    files.add_argument("--metric", metavar="NAME", help="what the values of a MONAI file measure")
+    files.add_argument(
+        "--metric",
+        metavar="NAME",
+        help="what unnamed values measure: those of a MONAI file, or of columns headed by structures",
+    )
     files.add_argument(
         "--failure-value", dest="failure_values", action="append", default=[], metavar="METRIC=VALUE",
         help="the value that a failed case gets, for a metric without a worst value, such as hd95=60"

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from shlex import quote
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.wide_structures import structure_in
+from equipoise.evaluation.external.summary_rows import heads_summary
+from equipoise.evaluation.external.wide_structures import regions_to_type, structure_in
 from equipoise.statistics.endpoints import of_case
 
 
@@ -51,10 +52,17 @@ class Directions:
             "or rename the column if it is another quantity"
         )
 
+    def _is_bare(self, name: str) -> bool:
+        """Return whether a heading has no known metric in it nor a stated direction, and may be a structure alone."""
+        if name in (*self.higher, *self.lower):
+            return False
+        return not of_case(name, self.structures).direction_known and not structures_among([name])
+
     def _remedy(self, name: str, columns: Iterable[str]) -> str:
         remedy = f"say so (--higher-is-better {quote(name)} or --lower-is-better {quote(name)})"
         if not structures_among([name]):
-            return remedy
+            typed = regions_to_type([one for one in columns if self._is_bare(one)])
+            return f"{remedy}, or, if columns are structures, name them and the metric ({typed})" if typed else remedy
         # All of them: the mean over one structure would be called that of all.
         regions = structures_among([name, *(one for one in columns if one not in (*self.higher, *self.lower))])
         are = (
@@ -78,4 +86,4 @@ def structures_among(columns: Iterable[str]) -> list[str]:
             names.append(record.region.removeprefix("_"))
         elif pair is not None:
             names.append(pair[1])
-    return list(dict.fromkeys(names))
+    return [name for name in dict.fromkeys(names) if not heads_summary(name)]

@@ -13,6 +13,7 @@ from equipoise.evaluation.external import (
     ListFile,
     collect,
     collect_table,
+    metric_named,
     parse_columns,
     parse_regions,
     read_list,
@@ -142,7 +143,7 @@ def reading_options(settings: AuditSettings) -> AuditOptions:
     lists += [] if settings.training is None else [training_list(Path(settings.training), columns)]
     return AuditOptions(
         truth=None if settings.truth is None else Path(settings.truth), regions=regions,
-        classes=tuple(settings.classes), metric=settings.metric,
+        classes=tuple(settings.classes), metric=metric_named(settings.metric),
         patients=patients.values if isinstance(patients, ListFile) else patients,
         cases_are_patients=settings.cases_are_patients, subgroups=tuple(settings.subgroups),
         own=own_metrics([settings.primary, *(settings.secondary or ())], regions),

@@ -1,11 +1,15 @@
 """A column per structure and a row per structure are the same data: the same mean, that of `statistics.mean`."""
 
 from pathlib import Path
+from shlex import quote
 from statistics import mean
+from typing import Any
 
 import numpy as np
 import pytest
 
+from equipoise import audit
+from equipoise.errors import PredictionError
 from equipoise.evaluation.external import AuditOptions, Collected, collect, parse_regions
 from equipoise.evaluation.external.wide_structures import by_region, means_over
 
@@ -57,3 +61,53 @@ def test_a_heading_is_read_only_where_the_structure_is_stated() -> None:
     columns = {"Liver dice": np.array([0.5]), "Dice loss": np.array([0.7])}
     assert list(by_region(columns, ["liver"], "t")[0]) == ["dice_liver", "Dice loss"]
     assert by_region(columns, [], "t") == (columns, [])
+
+
+def headed(path: Path, names: list[str]) -> Path:
+    rows = [";".join([f"c{k:02d}", *(repr(one).replace(".", ",") for one in row)]) for k, row in enumerate(DRAWN)]
+    path.write_text("\n".join([";".join(["case", *names]), *rows]) + "\n", encoding="utf-8")
+    return path
+
+
+def audited(path: Path, **options: Any) -> dict[str, Any]:
+    return audit({"A": str(path), "B": str(path)}, cases_are_patients=True, **options)
+
+
+def refusal(path: Path, **options: Any) -> str:
+    with pytest.raises(PredictionError) as caught:
+        audited(path, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("heading", ["{}", "{} [%]"])
+def test_headings_that_are_structures_alone_lead_to_their_mean(tmp_path: Path, heading: str) -> None:
+    """Every way to begin ends with one proposal, which is typed as it stands."""
+    names = [heading.format(one) for one in ORGANS]
+    path = headed(tmp_path / "t.csv", names)
+    proposal = f"--metric dice --regions {quote(','.join(names))}"
+    assert f"({proposal})" in refusal(path)
+    assert f"({proposal})" in refusal(path, scores="percent")
+    assert f"({proposal.removeprefix('--metric dice ')})" in refusal(path, metric="dice")
+    assert "such as --metric dice" in refusal(path, regions=",".join(ORGANS))
+    for metric, regions in (("dice", names), ("DSC", [one.casefold() for one in names])):
+        results = audited(path, metric=metric, regions=",".join(regions))
+        assert results["endpoints"]["primary"] == "dice"
+        estimate = results["arms"][0]["endpoints"]["dice"]["estimate"]
+        assert estimate == pytest.approx(mean(mean(row) for row in DRAWN), abs=1e-9)
+
+
+def test_a_mean_over_structures_is_made_of_a_metric_of_ones_own(tmp_path: Path) -> None:
+    path = headed(tmp_path / "t.csv", list(ORGANS))
+    results = audited(path, metric="grade", regions=",".join(ORGANS), primary="grade", higher_is_better=["grade"])
+    assert results["arms"][0]["endpoints"]["grade"]["estimate"] == pytest.approx(mean(map(mean, DRAWN)), abs=1e-9)
+
+
+def test_headings_of_one_arm_alone_are_matched_with_those_that_name_the_metric(tmp_path: Path) -> None:
+    bare = headed(tmp_path / "a.csv", list(ORGANS))
+    full = headed(tmp_path / "b.csv", [f"DSC {one}" for one in ORGANS])
+    files = {"A": str(bare), "B": str(full)}
+    with pytest.raises(PredictionError, match=r"\(--metric dice --regions Leber,Tumor,Niere\)"):
+        audit(files, cases_are_patients=True)
+    results = audit(files, cases_are_patients=True, metric="dice", regions="Leber,Tumor,Niere")
+    estimates = [one["endpoints"]["dice"]["estimate"] for one in results["arms"]]
+    assert estimates[0] == estimates[1] == pytest.approx(mean(map(mean, DRAWN)), abs=1e-9)

@@ -32,7 +32,7 @@ def test_words_without_a_role_are_left_aside_unless_rows_differ_by_them() -> Non
 
 @pytest.mark.parametrize("stated", [True, False])
 def test_no_arm_is_offered_where_the_arms_are_known(stated: bool) -> None:
-    more = {} if stated else {"arm": ["u", "u"]}
+    more: dict[str, list[object]] = {} if stated else {"arm": ["u", "u"]}
     columns = table(case=["a", "a"], dice=[1, 1], reader=["x", "y"], **more)
     with pytest.raises(PredictionError, match=r"average them, so that the table has one row of each case") as caught:
         without_words(columns, "t", (), arm_stated=stated)
@@ -63,7 +63,7 @@ def test_readers_of_a_table_with_a_column_per_arm_lead_to_their_mean(tmp_path: P
     message = refusal(path, columns=f"{wide},case=Fall", metric="Note")
     assert "average them" in message
     assert "arm=" not in message
-    averaged = {case: [mean(row[k] for row in GRADES if row[0] == case) for k in (2, 3)] for case, *_ in GRADES}
+    averaged = {case: [mean(int(row[k]) for row in GRADES if row[0] == case) for k in (2, 3)] for case, *_ in GRADES}
     rows = [f"{case};{a!r};{b!r}" for case, (a, b) in averaged.items()]
     path.write_text("\n".join(["Fall;Note A;Note B", *rows]) + "\n", encoding="utf-8")
     results = audit(

@@ -10,7 +10,7 @@ from equipoise.evaluation.external.arm_names import split_arm
 from equipoise.evaluation.external.audit_options import AuditOptions, parse_regions
 from equipoise.evaluation.external.collection import Collected, Source, collect, collect_table
 from equipoise.evaluation.external.lists import PATIENTS, ListFile, read_list, training_list
-from equipoise.evaluation.external.roles import parse_columns
+from equipoise.evaluation.external.roles import metric_named, parse_columns
 from equipoise.evaluation.external.scopes import scores_text
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Source",
     "collect",
     "collect_table",
+    "metric_named",
     "parse_columns",
     "parse_regions",
     "read_list",

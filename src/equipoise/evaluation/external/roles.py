@@ -20,6 +20,7 @@ from equipoise.evaluation.external.part_columns import are_parts, with_parts
 from equipoise.evaluation.external.reading import Columns, RowNumbers, has_places, stem
 from equipoise.evaluation.external.repeated_rows import refuse_conflicts, without_repeats
 from equipoise.evaluation.external.rival_columns import RIVALS, refuse_rivals
+from equipoise.evaluation.external.summary_rows import refuse_summaries
 from equipoise.evaluation.external.table_file import as_numbers
 from equipoise.lookup import nearest
 
@@ -117,6 +118,7 @@ def with_roles(
     wide = by_role.get("arms", ())
     taken = {*wide, structure or "", *(name for name in subgroups if name not in ROLES)}
     roles = _assigned(columns, source, by_role, taken, listed)
+    refuse_summaries(columns, roles, source, rows)
     if listed is None:
         columns, more = with_parts(columns, roles, source, taken, subgroups)
         notes += more
@@ -140,6 +142,15 @@ def with_roles(
 def metric_called(name: str) -> str | None:
     """Return our name of a metric by a heading that is its whole name, None for any other."""
     return _METRIC_OF.get(bare(name))
+
+
+def metric_named(name: str | None) -> str | None:
+    """Return our name of a metric that the caller states, its own for one that is not known.
+
+    >>> metric_named("DSC"), metric_named("grade"), metric_named(None)
+    ('dice', 'grade', None)
+    """
+    return None if name is None else metric_called(name) or name
 
 
 def known_metric(name: str) -> bool:

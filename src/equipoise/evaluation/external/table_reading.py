@@ -11,7 +11,7 @@ from equipoise.evaluation.external.roles import known_metric, structures_of, wit
 from equipoise.evaluation.external.score_cells import plain_numbers
 from equipoise.evaluation.external.share_columns import shares, without_signs
 from equipoise.evaluation.external.table_file import TableFile
-from equipoise.evaluation.external.wide_structures import by_region, means_over
+from equipoise.evaluation.external.wide_structures import by_region, heading_of, means_over
 from equipoise.evaluation.external.word_columns import without_words
 
 
@@ -25,17 +25,19 @@ def reading_of(
     used, rows = dict[str, str](), RowNumbers(table.rows)
     measured = [name for name in table.columns if known_metric(name)]
     measured += [name for name in options.columns.get("arms", ()) if options.is_share(str(options.metric))]
+    if options.is_share(str(options.metric)):
+        measured += [name for name in table.columns if heading_of(name, options.regions) and name not in measured]
     raw, signs = without_signs(table.columns, [name for name in measured if name in table.columns], source)
     listed = {name for one in options.lists for name in one.columns.values()} - raw.keys()
     by_role = {role: names for role, names in options.columns.items() if not listed & set(names)}
     columns, notes = with_roles(raw, source, by_role, options.metric, options.subgroups, used=used, rows=rows)
     if has_places(columns):
         return Reading(source, detections.KIND, columns, (), table.sha256, readings=(*table.notes, *notes), used=used)
-    columns, named = by_region(columns, list(options.regions), source)
+    columns, named = by_region(columns, list(options.regions), source, options.metric)
     columns, options, cells = plain_numbers(columns, score_columns(columns), source, rows, options, own_names(used))
     columns, more = with_scores(columns, source, options, truth, used, rows)
     columns, scaled = shares(columns, source, options, rows, signed=bool(signs))
-    columns, means = means_over(columns, list(options.regions), source)
+    columns, means = means_over(columns, list(options.regions), source, options.metric)
     remarks = [*notes, *named, *cells, *signs, *more, *scaled, *means]
     cautions = [one for one in remarks if isinstance(one, Caution)] + other_sums(columns, source)
     plain, aside = without_words(columns, source, options.subgroups, arm_stated=options.arm_stated)

@@ -12,6 +12,7 @@ from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.join import Part
 from equipoise.evaluation.external.likely_columns import likely, may_be_scores
 from equipoise.evaluation.external.roles import ROLES, known_metric
+from equipoise.evaluation.external.wide_structures import regions_to_type
 from equipoise.evaluation.predictions import SCORE
 
 
@@ -37,9 +38,11 @@ def refuse_unknown_scores(
     roles["score"] = likely("score", columns, names)
     typed = ",".join(f"{scope}{role}={quote(name)}" for role, name in roles.items())
     what = " and the ".join(f"{role}" for role in roles)
+    shares = regions_to_type(names) if given == ["--scores"] else ""
+    structures = f"; if they are structures, name them and the metric ({shares})" if shares else ""
     raise PredictionError(
         f"{part.reading.path} has no column that is known as the {what} (it has {', '.join(free)}); say which one is "
-        f"(--columns {typed}), or, if the columns are metrics, leave {' and '.join(given)} out"
+        f"(--columns {typed}), or, if the columns are metrics, leave {' and '.join(given)} out{structures}"
     )
 
 

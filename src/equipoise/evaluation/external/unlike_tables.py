@@ -46,15 +46,25 @@ def refuse_unlike(tables: Sequence[Predictions]) -> None:
         elif table.classes != first.classes:
             remedy = "give the classes the same names in the truth of every table"
         else:
+            alone = _headings_alone(first, table) or _headings_alone(table, first)
             both_have = [name for name in _structures(first) if name in _structures(table)]
             remedy = "give every arm the same metrics, under the same names"
             remedy += f", or name the structures (--regions {quote(','.join(both_have))})" if both_have else ""
+            remedy += f", or name the structures and their metric ({alone})" if alone else ""
         raise PredictionError(f"{both}, so the arms cannot be compared: {remedy}")
 
 
 def _structures(table: Predictions) -> list[str]:
     """Return the words beside a known metric in the names of columns."""
     return list(dict.fromkeys(pair[1] for name in table.metrics if (pair := structure_in(name)) is not None))
+
+
+def _headings_alone(table: Predictions, other: Predictions) -> str:
+    """Return what to type where headings of a table are structures alone, which another names with their metric."""
+    pairs = [pair for name in other.metrics if (pair := structure_in(name)) is not None]
+    metrics = list(dict.fromkeys(metric for metric, _ in pairs))
+    own = [structure for _, structure in pairs if structure in table.metrics]
+    return f"--metric {quote(metrics[0])} --regions {quote(','.join(own))}" if len(metrics) == 1 and own else ""
 
 
 def _described(table: Predictions, classes: bool) -> str:

@@ -6,10 +6,13 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.external import detections, masks, medmnist, monai, nnunet
 from equipoise.evaluation.external.audit_options import PERCENT, AuditOptions
 from equipoise.evaluation.external.join import Part
+from equipoise.evaluation.external.likely_columns import may_be_scores
 from equipoise.evaluation.external.lists import PATIENTS, SCOPES
+from equipoise.evaluation.external.roles import ROLES, known_metric
 from equipoise.evaluation.external.scopes import options_of_arm
 from equipoise.evaluation.external.structures import description
 from equipoise.evaluation.external.unknown_scores import refuse_unknown_scores
+from equipoise.evaluation.external.wide_structures import regions_to_type
 
 SCORE = "score_"
 _TOOLS = (masks.KIND, medmnist.KIND, monai.METRICS, monai.VALUES, nnunet.KIND)
@@ -34,7 +37,7 @@ def _rules(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str
     yield options.scores is not None, _has_a_scale(options), "--scores", why
     yield options.positive is not None, _has_scores, "--positive", "they hold no class scores"
     yield bool(options.classes), _unnamed_scores(truth), "--classes", "they hold no unnamed class scores"
-    yield options.metric is not None, _measures(options), "--metric", "they hold no unnamed values"
+    yield options.metric is not None, _measures(options), "--metric", _without_use_of_metric(parts, options)
     yield bool(options.regions), _has_regions(options, truth), "--regions", "they hold no such structures"
     yield (
         options.truth is not None,
@@ -47,6 +50,18 @@ def _rules(parts: Sequence[Part], options: AuditOptions, truth: Mapping[str, str
     yield alone, _lacks_patients, "--cases-are-patients", "they name the patient of every case"
     both = options.cases_are_patients and options.patients is not None
     yield both, lambda _: False, "--cases-are-patients", "a list of patients is given, which contradicts it"
+
+
+def _without_use_of_metric(parts: Sequence[Part], options: AuditOptions) -> str:
+    """Return why a metric has no use, with the structures that headings may be."""
+    names = [name for part in parts if _is_table(part) for name in may_be_scores(part.reading.columns, _free(part))]
+    typed = regions_to_type(dict.fromkeys(one for one in names if one not in options.subgroups))
+    why = "they hold no unnamed values"
+    return f"{why}; if columns are structures, name them ({typed.removeprefix('--metric dice ')})" if typed else why
+
+
+def _free(part: Part) -> list[str]:
+    return [name for name in part.reading.columns if name not in ROLES and not known_metric(name)]
 
 
 def _without_use_of_truth(parts: Sequence[Part]) -> str:
