@@ -90,3 +90,15 @@ def test_a_share_with_one_wrong_cell_and_marks_of_cases_are_no_percentages() -> 
     assert made.metrics["dice"][0] == 1.02
     made = collect_table(table | {"dice": 100 * SHARES}, replace(options, scores="percent")).predictions
     assert made.metrics["failure"].tolist() == table["failure"]
+
+
+def test_a_value_of_at_most_1_among_percentages_is_told_with_its_row(tmp_path: Path) -> None:
+    cells = [FORMS["comma"](one) for one in SHARES]
+    options = AuditOptions(scores="percent", is_share=is_share)
+    assert collect([("a", written(tmp_path / "a.csv", cells))], options).notes == ()
+    made = collect([("a", written(tmp_path / "a.csv", [*cells[:4], "0,9", *cells[5:]]))], options)
+    assert made.predictions.metrics["dice"][4] == pytest.approx(0.009)
+    (note,) = made.notes
+    assert "the value 0.9 of case 'c4' in row 6 is at most 1 and was read as 0.9 %" in note
+    assert "(90 %)" in note
+    assert not collect([("a", written(tmp_path / "a.csv", [*cells[:4], "0", *cells[5:]]))], options).notes

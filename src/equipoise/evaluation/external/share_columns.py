@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import PERCENT, AuditOptions
-from equipoise.evaluation.external.reading import Columns, RowNumbers
+from equipoise.evaluation.external.reading import Caution, Columns, RowNumbers
 from equipoise.evaluation.external.roles import ROLES
 from equipoise.evaluation.external.score_cells import percentages
 from equipoise.evaluation.external.score_scales import PERCENT as LIKE_PERCENT
@@ -60,16 +60,18 @@ def shares(
         for name, values in numbers.items():
             _refuse_percentages(values, Place(source, name, columns, rows), options.arm)
         return columns, []
-    divided = {}
+    divided: dict[str, Array] = {}
+    notes: list[str] = []
     for name, values in numbers.items():
         if signed and _spans(values, columns)[0][2] <= 1:
             continue
         _refuse_other_scales(values, Place(source, name, columns, rows))
+        notes += _small(values, Place(source, name, columns, rows))
         divided[name] = hundredths(values)
     if not divided:
         return columns, []
     note = f"The values of {', '.join(divided)} of {source} are percentages, as stated, and were divided by 100."
-    return {**columns, **divided}, [note]
+    return {**columns, **divided}, [note, *notes]
 
 
 def _spans(values: Array, columns: Mapping[str, Any]) -> list[tuple[str, float, float, Array]]:
@@ -93,6 +95,21 @@ def _refuse_percentages(values: Array, place: Place, arm: str) -> None:
         )
     alone = f", for this arm alone {arm}={PERCENT}" if arm else ""
     raise PredictionError(f"{bad}; say that they are percentages (--scores {PERCENT}{alone}), or divide them by 100")
+
+
+def _small(values: Array, place: Place) -> list[str]:
+    """Return a caution on values among percentages that may be shares, as 0.9 among 90 and 85 may."""
+    at = np.flatnonzero((values > 0) & (values <= 1))
+    if not len(at):
+        return []
+    first = f"{values[at[0]]:.4g} {place.rows.of(int(at[0]), place.columns)}".strip()
+    some = f"the value {first}" if len(at) == 1 else f"{len(at)} values, the first {first},"
+    return [
+        Caution(
+            f"Among the percentages {place.name!r} of {place.source}, {some} is at most 1 and was read as "
+            f"{values[at[0]]:.4g} %. If a share is meant ({100 * values[at[0]]:.4g} %), correct the file."
+        )
+    ]
 
 
 def _refuse_other_scales(values: Array, place: Place) -> None:
