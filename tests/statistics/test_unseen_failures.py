@@ -147,6 +147,22 @@ def test_the_cost_of_a_failure_in_other_metrics() -> None:
     assert nll.failed == pytest.approx(-np.log(1e-15))
 
 
+def test_a_failed_grade_is_never_negative_and_is_asked_for_only_where_it_is_not_stated() -> None:
+    """Means of two readers' grades: a failure of -9.73 is none of them, and a stated 1 is not asked for."""
+    grades = np.random.default_rng(4).integers(5, 11, (2, 3, 40)) / 2
+    grade = Endpoint("grade", endpoint_named("dice", ["dice"]).kind, True, -np.inf, np.inf)
+    found = analysed(grades, "grade", grade)
+    assert failed_value(found, [grades.reshape(6, 40)], ()) == 0.0
+    unseen = unseen_failures(found, "a", "b", 0.5)
+    assert unseen is not None
+    assert unseen.assumed
+    known = unseen_failures(analysed(grades, "grade", replace(grade, failed=1.0, failed_known=True)), "a", "b", 0.5)
+    assert known is not None
+    assert (known.failed, known.assumed) == (1.0, False)
+    signed = analysed(grades - 6, "grade", grade)
+    assert failed_value(signed, [grades.reshape(6, 40) - 6], ()) < -10
+
+
 def test_equivalence_needs_that_failures_cannot_leave_the_margin() -> None:
     stream = np.random.default_rng(3)
     few, many = compared(dice(stream, 60, 0.0)), compared(dice(stream, 300, 0.0))

@@ -145,7 +145,7 @@ def test_a_verdict_that_failures_could_undo_is_told_before_the_guard(binary: Mak
 def test_a_failure_value_is_proposed_as_a_shell_reads_it() -> None:
     facts = {"endpoint": "Liver gap", "unit": "mm", "failed": 374.0, "seen": 0.0, "patients": 60, "excluded": 0.05}
     text = unseen_failures("a", 0.02, assumed="Liver gap", **facts)
-    assert shlex.split(re.findall(r"failure: (--.*)\)", text)[0]) == ["--failure-value", "Liver gap=VALUE"]
+    assert shlex.split(re.findall(r"of a case: (--.*)\)", text)[0]) == ["--failure-value", "Liver gap=VALUE"]
 
 
 def test_obstacles_come_in_order_of_gravity(binary: Maker) -> None:

@@ -255,8 +255,8 @@ class Endpoint:
     display_of_several, high_of_several: `display` and `high` with more than two classes.
     companions: stems of endpoints to report with it. fails_below: a case with a smaller value is a failure and not a
     poor result; fewest_cases: with fewer, the interval of its mean is descriptive only. failed: the value
-    of a failed case, where the range has no end; reach: the largest value in these images, known from a rule that finds
-    nothing. share_of, share_below: the
+    of a failed case, where the range has no end; failed_known: whether the caller stated it; reach: the largest value
+    in these images, known from a rule that finds nothing. share_of, share_below: the
     share of cases in which the metric of that stem is smaller. direction_known: False where the better direction is
     unknown. distance_from_zero: values have a sign, and a case counts by their size.
     chance: "prevalence" where that is the value of guessing; guessed: that value, where it is a number of the
@@ -286,6 +286,7 @@ class Endpoint:
     fails_below: float | None = None
     fewest_cases: int = 0
     failed: float | None = None
+    failed_known: bool = False
     reach: float | None = None
     share_of: str = ""
     share_below: float = 0.0

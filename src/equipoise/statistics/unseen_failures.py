@@ -113,7 +113,8 @@ def unseen_failures(
     excluded = _upper(own, n)
     shift = loss * ((excluded - own / n) * (own < ENOUGH) + (theirs / n - _lower(theirs, n)) * (theirs < ENOUGH))
     apart = abs(difference)
-    assumed = endpoint.needs == "cases" and not np.isfinite(_end(endpoint)) and not _rules(analysis, deterministic)
+    free = endpoint.needs == "cases" and not np.isfinite(_end(endpoint)) and not endpoint.failed_known
+    assumed = free and not _rules(analysis, deterministic)
     return Unseen(arm, own, n, failed, loss, apart, min(apart / loss, 1.0), excluded, shift, apart <= shift, assumed)
 
 
@@ -146,7 +147,9 @@ def failed_value(analysis: Analysis, values: list[Array], deterministic: Collect
     if every.min() >= 0 and every.max() <= 1:
         return 0.0 if endpoint.higher_is_better else 1.0
     middle = float(np.median(every))
-    return middle - endpoint.sign * BEYOND * float(np.abs(every - middle).max())
+    far = middle - endpoint.sign * BEYOND * float(np.abs(every - middle).max())
+    # What is never below 0 has no failures there: grades and counts have none.
+    return max(far, 0.0) if every.min() >= 0 else far
 
 
 def failure_limit(endpoint: Endpoint, failed: float, mean: float) -> float:

@@ -21,6 +21,7 @@ from equipoise.evaluation.external.lists import TRAINING
 from equipoise.evaluation.external.other_parts import no_trained_rows, not_counted, not_trained
 from equipoise.evaluation.external.twins import joined_twins
 from equipoise.evaluation.predictions import Predictions
+from equipoise.statistics.margins import parse_margins
 from equipoise.trials.audit_settings import AuditSettings
 
 _APART = "No case was predicted by more than one arm, so arms cannot be compared, only listed case by case"
@@ -44,7 +45,7 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     table, more = alike_means(table)
     notes += more
     if common_cases:
-        table, more = common(table)
+        table, more = common(table, _named_endpoints(settings))
         notes += more
     trained = [one for one in collected.lists if one.kind == TRAINING]
     notes += [note for one in trained for note in not_trained(table, one, allowed=allowed)]
@@ -52,6 +53,13 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     notes += [*called_arms(table), *perfect_arms(table)]
     notes += [_APART] if disjoint(table) else []
     return table, notes
+
+
+def _named_endpoints(settings: AuditSettings) -> set[str]:
+    """Return the endpoints that the caller names, by any option."""
+    directions = (*settings.higher_is_better, *settings.lower_is_better)
+    parts = (one.strip() for text in directions for one in text.split(","))
+    return {settings.primary, *(settings.secondary or ()), *parse_margins(settings.margins), *directions, *parts}
 
 
 class OnPersons(str):

@@ -58,6 +58,26 @@ def test_what_no_arm_defines_is_left_out_but_a_failure_is_not() -> None:
     assert "not a number in every arm" in notes[0]
 
 
+def test_a_structure_that_no_arm_has_costs_the_case_only_where_it_is_judged() -> None:
+    nan = float("nan")
+    columns = {"dice": [0.5, 0.6, 0.3, 0.4], "dice_a": [0.5, 0.6, 0.2, 0.3], "dice_b": [nan, nan, 0.4, 0.5]}
+    found = table(case=["1", "1", "2", "2"], **columns)
+    kept, notes = common(found)
+    assert (kept.case.tolist(), notes) == (["1", "1", "2", "2"], [])
+    kept, notes = common(found, ["dice_b"])
+    assert kept.case.tolist() == ["2", "2"]
+    assert notes == ["1 of 2 test cases has a value that is not a number in every arm and was left out, as requested."]
+    gone = table(case=["1", "1", "2", "2"], **columns | {"dice": [nan, nan, 0.3, 0.4]})
+    assert common(gone)[0].case.tolist() == ["2", "2"]
+
+
+def test_all_cases_that_are_left_out_are_counted_among_the_same() -> None:
+    nan = float("nan")
+    rows = {"arm": list("ababa"), "case": list("11223"), "dice": [nan, nan, 0.3, 0.4, 0.5]}
+    found = from_table(rows, cases_are_patients=True)
+    assert [note.partition(" test ")[0] for note in common(found)[1]] == ["1 of 3", "1 of 3"]
+
+
 def test_truths_without_a_prediction_are_named() -> None:
     found = table(case=["1", "1"], dice=[0.1, 0.2])
     assert unpredicted(found, ["1"], common_cases=False) == []

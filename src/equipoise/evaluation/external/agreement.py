@@ -1,6 +1,6 @@
 """Check that all arms predict the same cases with the same truth."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -90,13 +90,22 @@ def _what(reasons: Mapping[str, str]) -> str:
     return " or ".join(word for code, word in words.items() if code in reasons.values())
 
 
-def common(table: Predictions) -> tuple[Predictions, list[str]]:
-    """Keep the test cases that every run of every arm predicted, and whose metrics are defined in some arm."""
+def common(table: Predictions, judged: Collection[str] = ()) -> tuple[Predictions, list[str]]:
+    """Keep the test cases that every run of every arm predicted, and whose metrics are defined in some arm.
+
+    judged: the endpoints that the caller names. A structure that no arm has a value of costs the case only there: the
+    mean over the others is what is compared else.
+    """
     notes: list[str] = []
     test = table.where(table.split == "test")
-    undefined = _undefined(test)
+    cases = len(set(test.case.tolist()))
+    undefined = _undefined(test, judged)
     if undefined:
-        note = f"{len(undefined)} cases have a value that is not a number in every arm and were left out, as requested."
+        have = "have" if len(undefined) > 1 else "has"
+        note = (
+            f"{len(undefined)} of {cases} test cases {have} a value that is not a number in every arm and "
+            f"{'were' if len(undefined) > 1 else 'was'} left out, as requested."
+        )
         table, notes = _kept(table, note, dict.fromkeys(undefined, UNDEFINED))
         test = table.where(table.split == "test")
     job = np.stack([test.arm, test.seed.astype(str)], axis=1)
@@ -113,8 +122,7 @@ def common(table: Predictions) -> tuple[Predictions, list[str]]:
         return table, notes
     reasons = {str(case[k]): NO_SCORE if present[k].all() else NO_ROW for k in lost.tolist()}
     note = (
-        f"{len(reasons)} of {len(case)} test cases lack a prediction of some arm and were left out for all, as "
-        "requested."
+        f"{len(reasons)} of {cases} test cases lack a prediction of some arm and were left out for all, as requested."
     )
     table, more = _kept(table, note, reasons)
     return table, [*notes, *more]
@@ -151,13 +159,17 @@ def disjoint(table: Predictions) -> bool:
     return len(table.arms()) > 1 and len(pairs) == len({case for case, _ in pairs})
 
 
-def _undefined(test: Predictions) -> set[str]:
+def _undefined(test: Predictions, judged: Collection[str]) -> set[str]:
     """Return the cases of which some metric is NaN in every row: undefined by the truth, not by an arm's failure."""
     # A case that is NaN for one arm alone is that arm's failure, and leaving it out would reward it.
     case, position = np.unique(test.case, return_inverse=True)
     undefined: set[str] = set()
-    for values in test.metrics.values():
-        defined = np.bincount(position, weights=np.isfinite(values), minlength=len(case))
+    for name, values in test.metrics.items():
+        known = np.isfinite(values)
+        if name not in judged:
+            means = [one for other, one in test.metrics.items() if name.startswith(f"{other}_")]
+            known = known | np.isfinite(means).any(axis=0) if means else known
+        defined = np.bincount(position, weights=known, minlength=len(case))
         if defined.any():
             undefined |= set(case[defined == 0].tolist())
     return undefined

@@ -121,7 +121,7 @@ def _own(run: RunFolder, test: Predictions) -> dict[str, Endpoint]:
         unit = plan.get("length_unit", "")
         endpoints |= {name: one.counted_in(unit) for name, one in measured.items() if one.unit}
     for name, value in (plan.get("failure_values") or {}).items():
-        endpoints[name] = replace(endpoints.get(name) or of_case(name), failed=value)
+        endpoints[name] = replace(endpoints.get(name) or of_case(name), failed=value, failed_known=True)
     return endpoints
 
 
