@@ -45,3 +45,11 @@ def test_a_row_of_a_reference_is_refused_too(tmp_path: Path) -> None:
     reference.write_text("case;truth\n" + "".join(f"c{k};{k % 2}\n" for k in range(8)) + "Total;1\n", encoding="utf-8")
     with pytest.raises(PredictionError, match=r"r\.csv has 'Total' as the case in row 10"):
         audit({"A": scores, "B": scores}, truth=reference, cases_are_patients=True)
+
+
+def test_a_mean_among_the_structures_of_a_long_table_is_refused(tmp_path: Path) -> None:
+    rows = [f"c{k};{organ};0.{k + 1}" for k in range(8) for organ in ("liver", "spleen", "Mean")]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["case;organ;dice", *rows]) + "\n", encoding="utf-8")
+    with pytest.raises(PredictionError, match=r"rows whose organ is 'Mean'"):
+        audit({"A": path, "B": path}, cases_are_patients=True)

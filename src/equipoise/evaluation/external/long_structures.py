@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts.layouts.columns import bare
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.reading import Caution, Columns
+from equipoise.evaluation.external.summary_rows import heads_summary
 from equipoise.evaluation.external.table_file import as_numbers
 
 NAMES = (
@@ -41,6 +42,12 @@ def by_structure(columns: Columns, name: str, source: str) -> tuple[Columns, lis
     if twins:
         raise PredictionError(f"{source} has two rows of case {twins[0][-2]!r} and {name} {twins[0][-1]!r}; keep one")
     listed = sorted(set(named))
+    summary = next((one for one in listed if heads_summary(one)), None)
+    if summary is not None:
+        raise PredictionError(
+            f"{source} has rows whose {name} is {summary!r}, as rows have that sum up others, and would count it as a "
+            "structure; remove such rows"
+        )
     if len(listed) > _MOST:
         raise PredictionError(f"{source} has {len(listed)} values of {name!r}, too many for structures; remove it")
     place = {row: index for index, row in enumerate(dict.fromkeys(rows))}
