@@ -23,6 +23,7 @@ import numpy as np
 
 from equipoise.statistics.binormal import Cohort
 from equipoise.testing.known_trials import (
+    Clustered,
     Counts,
     CrossValidated,
     Design,
@@ -130,7 +131,24 @@ def _of_area(
     return Design(name, seeds, spread, outcome, patients, "auc", 0.05)
 
 
-DESIGNS = [*_spreads(), *_values(), *_scores()]
+def _unequal() -> list[Design]:
+    """Designs in which few patients have most of the cases; the shift is no difference in the endpoint's own unit."""
+    generator = np.random.default_rng(1)
+    sizes = np.maximum(1, np.round(np.exp(generator.normal(1.5, 1.2, 60)))).astype(int).tolist()
+    two, ten = (80, 80, *[3] * 58), (*[40] * 10, *[2] * 90)
+    kinds = {
+        "two patients prevail": Clustered(two, 15),
+        "log-normal sizes": Clustered(tuple(sizes), 30),
+        "ten large patients": Clustered(ten, 50),
+    }
+    return [
+        Design(f"{name}, {endpoint}", (3, 3), (0.0, 0.0), outcome, len(outcome.sizes), endpoint, 0.1)
+        for name, outcome in kinds.items()
+        for endpoint in ("auc", "balanced_accuracy", "accuracy", "average_precision")
+    ]
+
+
+DESIGNS = [*_spreads(), *_values(), *_scores(), *_unequal()]
 TO_BE_FOUND = [
     Design("two arms", (3, 3), (0.005, 0.005), PLAIN, margin=0.02),
     Design("two arms, five runs", (5, 5), (0.01, 0.01), PLAIN, margin=0.03),
@@ -183,7 +201,7 @@ def broken(design: Design, found: Rates, trials: int) -> list[str]:
 def _one(work: tuple[Design, int]) -> tuple[Design, Rates, float]:
     start, design = time.perf_counter(), work[0]
     found = rates(*work)
-    if design.endpoint in OTHER_UNIT:
+    if design.endpoint in OTHER_UNIT or isinstance(design.outcome, Clustered):
         found = replace(found, equivalent=float("nan"))
     return design, found, time.perf_counter() - start
 

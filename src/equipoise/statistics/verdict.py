@@ -11,6 +11,7 @@ from equipoise.statistics.comparison import Contrast
 from equipoise.statistics.decisive import Decisive
 from equipoise.statistics.judgement import Unseen, Verdict
 from equipoise.statistics.reasons import Reason
+from equipoise.statistics.unequal_patients import unequal
 from equipoise.statistics.unseen_failures import guarded, reason_of, unseen_failures
 
 FEWEST_SEEDS = 3
@@ -74,7 +75,7 @@ def flags(analysis: Analysis) -> tuple[Reason, ...]:
     events = analysis.events
     if events is None or not FEWEST_EVENTS <= events < FEW_EVENTS:
         return ()
-    return (Reason("only_large_differences", events=events),)
+    return (Reason("only_large_differences", events=events, unequal=unequal(analysis.arms.pieces)),)
 
 
 def decide(evidence: Evidence, question: Question) -> Verdict:

@@ -109,8 +109,13 @@ def no_variation(a: str, b: str) -> str:
     return f"{a} and {b} do not differ on any patient or run, so there is no variation to test."
 
 
-def only_large_differences(events: int) -> str:
-    """Describe a valid test of few events."""
+def only_large_differences(events: int, unequal: bool = False) -> str:
+    """Describe a test of few events; unequal: some patients have several times the cases of the others."""
+    if unequal:
+        return (
+            f"Only {events} patients of the rarer class, and few of them have most of the cases: the test is wider for "
+            "it, and can detect only very large differences."
+        )
     return f"Only {events} patients of the rarer class: the test is valid but can detect only large differences."
 
 
