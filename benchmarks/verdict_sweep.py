@@ -148,7 +148,16 @@ def _unequal() -> list[Design]:
     ]
 
 
-DESIGNS = [*_spreads(), *_values(), *_scores(), *_unequal()]
+def _few_positives() -> list[Design]:
+    """Designs of six arms in which few positive patients decide average precision."""
+    return [
+        Design(f"six arms, {few} positive of {n}", (3,) * 6, (0.0,) * 6, Clustered((1,) * n, few, 0.5), n,
+               "average_precision", 0.1)
+        for n, few in ((100, 12), (200, 20))
+    ]  # fmt: skip
+
+
+DESIGNS = [*_spreads(), *_values(), *_scores(), *_unequal(), *_few_positives()]
 TO_BE_FOUND = [
     Design("two arms", (3, 3), (0.005, 0.005), PLAIN, margin=0.02),
     Design("two arms, five runs", (5, 5), (0.01, 0.01), PLAIN, margin=0.03),

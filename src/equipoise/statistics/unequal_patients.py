@@ -139,10 +139,10 @@ def _leverage(sizes: tuple[bytes, ...], parts: tuple[int, ...], n_patients: int)
     if larger[1] < _NEGLIGIBLE:
         return Leverage(1.0, n_patients - 1.0)
     most = n_patients - 1.0
-    wanted = stdtrit(most, 0.5 + _LEVELS / 2) * larger
-    df = float(min(np.interp(-wanted[2] / wanted[0], -_RATIO, _DF), most))
+    needed = stdtrit(most, 0.5 + _LEVELS / 2) * larger
+    df = float(min(np.interp(-needed[2] / needed[0], -_RATIO, _DF), most))
     # Where no t has these quantiles, the one that no level exceeds.
-    return Leverage(float(max((wanted / stdtrit(df, 0.5 + _LEVELS / 2)).max(), 1.0)), df)
+    return Leverage(float(max((needed / stdtrit(df, 0.5 + _LEVELS / 2)).max(), 1.0)), df)
 
 
 def _quantiles(weights: Sequence[Array], parts: Sequence[int], counts: Sequence[int]) -> Array:
