@@ -157,7 +157,17 @@ def _few_positives() -> list[Design]:
     ]  # fmt: skip
 
 
-DESIGNS = [*_spreads(), *_values(), *_scores(), *_unequal(), *_few_positives()]
+def _few_negatives() -> list[Design]:
+    """Designs with the fewest negative patients that a threshold at a specificity is judged with, and with fewer."""
+    return [
+        Design(f"{negatives} negative, {arms} arms", (3,) * arms, (0.0,) * arms, Clustered((1,) * (negatives + 40), 40),
+               negatives + 40, f"sensitivity@{specificity}", 0.1)
+        for negatives, specificity in ((20, "0.95"), (50, "0.90"), (100, "0.95"), (500, "0.99"))
+        for arms in (2, 6)
+    ]  # fmt: skip
+
+
+DESIGNS = [*_spreads(), *_values(), *_scores(), *_unequal(), *_few_positives(), *_few_negatives()]
 TO_BE_FOUND = [
     Design("two arms", (3, 3), (0.005, 0.005), PLAIN, margin=0.02),
     Design("two arms, five runs", (5, 5), (0.01, 0.01), PLAIN, margin=0.03),

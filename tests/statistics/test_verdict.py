@@ -23,6 +23,7 @@ from equipoise.statistics.verdict import (
     turned,
     verdict_reason,
 )
+from equipoise.testing.known_trials import Clustered, Design, decided_trial, family_error
 
 Maker = Callable[..., Predictions]
 NAN = float("nan")
@@ -132,3 +133,23 @@ def test_medians_are_of_seed_averaged_cases(segmentation: Maker) -> None:
     values = np.random.default_rng(0).random((2, 3, 9))
     found = paired_differences(analysed(segmentation(values), "dice"), "a", "b")
     np.testing.assert_allclose(found, values[0].mean(axis=0) - values[1].mean(axis=0))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("specificity", "negatives"), [("0.90", 49), ("0.95", 99), ("0.99", 100)])
+def test_a_threshold_that_few_negatives_decide_gives_no_verdict(specificity: str, negatives: int) -> None:
+    outcome = Clustered((1,) * (negatives + 30), positives=30)
+    patients = negatives + 30
+    design = Design("few beyond", (3, 3), (0.0, 0.0), outcome, patients, f"sensitivity@{specificity}", 0.05)
+    (reason,) = decided_trial(design, np.random.default_rng(0))
+    assert isinstance(reason, Reason)
+    assert reason.code == "few_beyond"
+    assert reason.facts["negatives"] == negatives
+    assert reason.facts["fewest"] == round(5 / (1 - float(specificity)))
+
+
+@pytest.mark.long
+def test_equal_arms_win_as_rarely_as_stated_with_the_fewest_negatives() -> None:
+    """Of 400 trials (standard error .011), 50 negatives at a specificity of 90 %; with 15 of them .15."""
+    design = Design("fewest beyond", (3, 3), (0.0, 0.0), Clustered((1,) * 90, 40), 90, "sensitivity@0.90", 0.05)
+    assert family_error(design, 400) <= 0.08

@@ -9,6 +9,7 @@ from equipoise.statistics.always_valid import FEWEST
 from equipoise.statistics.analysis import FEW_EVENTS, FEWEST_EVENTS, Analysis
 from equipoise.statistics.comparison import Contrast
 from equipoise.statistics.decisive import Decisive
+from equipoise.statistics.endpoints import negatives_needed
 from equipoise.statistics.judgement import Unseen, Verdict
 from equipoise.statistics.reasons import Reason
 from equipoise.statistics.unequal_patients import unequal
@@ -115,6 +116,9 @@ def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> Re
         return Reason("unknown_patients")
     if analysis.events is not None and analysis.events < FEWEST_EVENTS:
         return Reason("few_events", events=analysis.events, fewest=FEWEST_EVENTS)
+    beyond = _few_beyond(analysis)
+    if beyond is not None:
+        return beyond
     if arms.n_patients < FEWEST_EVENTS:
         return Reason("few_patients", patients=arms.n_patients, fewest=FEWEST_EVENTS)
     if question.growing is not None and arms.n_patients < FEWEST:
@@ -125,6 +129,19 @@ def _data_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> Re
     if arms.mean[first] == arms.mean[second] == best:
         return Reason("both_perfect", endpoint=analysis.endpoint.label, best=best)
     return None
+
+
+def _few_beyond(analysis: Analysis) -> Reason | None:
+    """Return why a threshold at a specificity is chance: few negative patients beyond it, in some fold; else None."""
+    needed = negatives_needed(analysis.endpoint)
+    if needed is None or analysis.positive is None:
+        return None
+    folds = analysis.panel.folds
+    negatives = min(len(np.unique(fold.patient[fold.truth != analysis.positive])) for fold in folds)
+    if negatives >= needed:
+        return None
+    label = analysis.endpoint.label
+    return Reason("few_beyond", endpoint=label, negatives=negatives, fewest=needed, folds=len(folds))
 
 
 def _segmentation_obstacle(analysis: Analysis, a: str, b: str, question: Question) -> Reason | None:

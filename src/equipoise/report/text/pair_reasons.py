@@ -44,6 +44,16 @@ def few_patients(patients: int, fewest: int) -> str:
     )
 
 
+def few_beyond(endpoint: str, negatives: int, fewest: int, folds: int = 1) -> str:
+    """Describe few negative patients, whose highest scores decide a threshold by chance."""
+    where = "in a fold" if folds > 1 else "in the test set"
+    return (
+        f"Only {negatives} patients without the positive class {where}, and the threshold of {endpoint} needs at least "
+        f"{fewest}, because the few with the highest scores would decide it by chance; test more of them, or state a "
+        "lower specificity."
+    )
+
+
 def few_patients_yet(patients: int, fewest: int) -> str:
     """Describe an audit that grows and is looked at too early."""
     return f"Only {patients} test patients so far; a growing audit gives verdicts from {fewest} patients on."
@@ -353,7 +363,7 @@ def _adjusted(p: float, family: int) -> str:
 
 # Listed here and not registered by a decorator, so that one place shows all codes.
 WRITERS = (
-    no_verdict, unknown_patients, few_events, few_patients, few_patients_yet, both_perfect,
+    no_verdict, unknown_patients, few_events, few_patients, few_patients_yet, few_beyond, both_perfect,
     turned_classes, few_cases, few_failures,
     one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, of_these_networks,
     not_inferior, better, secondary_in_sequence,
