@@ -71,6 +71,16 @@ def effective_share(sizes: Array) -> float:
     return 1.0 if equal_sizes(own) else float(own.sum() ** 2 / (own**2).sum() / len(own))
 
 
+def contributors(pieces: Sequence[Piece], weights: Array) -> float:
+    """Return how many patients an estimate rests on, (Σu²)² / Σu⁴ of their influence; infinite where none has any.
+
+    weights: (arms,), 1 and -1 for a difference.
+    """
+    moved = np.concatenate([weights @ piece.influence for piece in pieces]) if pieces else np.zeros(1)
+    fourth = float((moved**4).sum())
+    return float((moved**2).sum() ** 2 / fourth) if fourth > 0 else float("inf")
+
+
 def prevailing(patient: NDArray[np.int64], group: NDArray[np.int64]) -> tuple[int, int, int] | None:
     """Return the cases of the patient with the largest share of a group, that of the group, and the group; else None.
 

@@ -54,6 +54,14 @@ def few_beyond(endpoint: str, negatives: int, fewest: int, folds: int = 1) -> st
     )
 
 
+def few_decide(endpoint: str, patients: float, fewest: int) -> str:
+    """Describe a metric of one's own whose difference a few patients decide, as an extreme case does."""
+    return (
+        f"The difference in {endpoint} rests on about {patients:.0f} patients, as where one extreme case decides, and "
+        f"its error is not known with fewer than {fewest}; choose a metric to which all cases contribute."
+    )
+
+
 def few_patients_yet(patients: int, fewest: int) -> str:
     """Describe an audit that grows and is looked at too early."""
     return f"Only {patients} test patients so far; a growing audit gives verdicts from {fewest} patients on."
@@ -363,7 +371,7 @@ def _adjusted(p: float, family: int) -> str:
 
 # Listed here and not registered by a decorator, so that one place shows all codes.
 WRITERS = (
-    no_verdict, unknown_patients, few_events, few_patients, few_patients_yet, few_beyond, both_perfect,
+    no_verdict, unknown_patients, few_events, few_patients, few_patients_yet, few_beyond, few_decide, both_perfect,
     turned_classes, few_cases, few_failures,
     one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, of_these_networks,
     not_inferior, better, secondary_in_sequence,
