@@ -74,8 +74,8 @@ def perfect_marks(table: Predictions, known: Mapping[str, Endpoint], failed: Map
         stated = f", although failed cases were stated to be {failed[name]:g}" if name in failed else ""
         notes.append(
             f"{name} is {best:g}, the best possible value, in {most} cases of {arm} and in at most {others} of any "
-            f"other arm: if it marks failed cases there{stated}, {arm} wins by its failures; write what a failed case counts "
-            "as in its place."
+            f"other arm: if it marks failed cases there{stated}, {arm} wins by its failures; write what a failed case "
+            "counts as in its place."
         )
     return notes
 
