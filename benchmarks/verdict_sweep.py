@@ -195,6 +195,9 @@ KNOWN_WIDE = (
     "shares of few lesions, 40",
     "five folds, 3 runs",
     "five folds, one run",
+    "two patients prevail, accuracy",
+    "two patients prevail, average_precision",
+    "ten large patients, average_precision",
 )
 """Designs whose intervals are wider than need be; `docs/statistics.md` tells why no narrower one is honest."""
 OTHER_UNIT = ("accuracy", "brier", "average_precision")

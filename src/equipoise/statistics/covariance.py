@@ -63,7 +63,8 @@ def _pieces(folds: Sequence[Influence]) -> tuple[Piece, ...]:
             break
         seen |= fold.present
         # Without sizes all patients are equal.
-        out += [Piece(part, own) for part, own in zip(fold.parts, fold.sizes, strict=bool(fold.sizes))]
+        pairs = fold.levers or zip(fold.parts, fold.sizes, strict=bool(fold.sizes))
+        out += [Piece(part, own) for part, own in pairs]
     return tuple(out)
 
 

@@ -71,10 +71,10 @@ def perfect_marks(table: Predictions, known: Mapping[str, Endpoint], failed: Map
         most, others = perfect.pop(arm), max(perfect.values(), default=math.inf)
         if most < _PERFECT or others * _TIMES_OTHERS > most:
             continue
-        stated = f", although failed cases were stated to be {failed[name]:g}" if name in failed else ""
+        beside = f", although failed cases were stated to be {failed[name]:g}" if name in failed else ""
         notes.append(
             f"{name} is {best:g}, the best possible value, in {most} cases of {arm} and in at most {others} of any "
-            f"other arm: if it marks failed cases there{stated}, {arm} wins by its failures; write what a failed case "
+            f"other arm: if it marks failed cases there{beside}, {arm} wins by its failures; write what a failed case "
             "counts as in its place."
         )
     return notes

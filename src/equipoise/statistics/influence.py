@@ -37,7 +37,8 @@ class Influence:
     `parts` are (columns, patients), one for each class of cases that is centred separately (so its number of patients
     in `counts` corrects the small-sample bias); `present` (patients,) marks patients with any case that counts.
     `independent` is each column's variance if all cases were independent, from which the design effect follows.
-    `sizes` (patients,), one for each part, are the numbers of cases of each patient, or what stands for them.
+    `sizes` (patients,), one for each part, are the numbers of cases of each patient, or what stands for them. `levers`
+    take the place of parts and sizes where classes are not centred separately, and patients are unequal within them.
     """
 
     value: Array
@@ -46,6 +47,7 @@ class Influence:
     present: Mask
     independent: Array
     sizes: tuple[Array, ...] = ()
+    levers: tuple[tuple[Array, Array], ...] = ()
 
     @property
     def total(self) -> Array:
@@ -211,8 +213,8 @@ def one_versus_rest(fold: Fold, n_patients: int, binary: Binary) -> Influence:
     value = np.mean([e.value for e in each], axis=0)
     total = np.asarray(np.mean([e.total for e in each], axis=0))
     independent = np.asarray(np.mean([e.independent for e in each], axis=0))
-    sizes = relative_sizes(fold, n_patients)
-    return Influence(value, (total,), (int(each[0].present.sum()),), each[0].present, independent, (sizes,))
+    levers = tuple((part / classes, own) for e in each for part, own in zip(e.parts, e.sizes, strict=True))
+    return Influence(value, (total,), (int(each[0].present.sum()),), each[0].present, independent, levers=levers)
 
 
 def recall_influence(right: Array, masks: tuple[Mask, ...], name: str, fold: Fold, n_patients: int) -> Influence:

@@ -15,7 +15,6 @@ from equipoise.statistics.influence import (
     Influence,
     average_precision,
     rank_influence,
-    relative_sizes,
 )
 from equipoise.statistics.panel import Fold, Panel
 
@@ -61,11 +60,11 @@ def precision_influence(fold: Fold, positive: int, n_patients: int) -> Influence
     if any(len(np.unique(member[side])) < 2 for side in (truth, ~truth)):
         return plain
     without = np.stack([precision_without(score, truth, member, groups) for score in scores])
-    part, sizes = np.zeros((len(scores), n_patients)), np.zeros(n_patients)
+    part = np.zeros((len(scores), n_patients))
     lead = patients[[int(np.flatnonzero(shuffled % groups == g)[0]) for g in range(groups)]]
     part[:, lead] = -(groups - 1) / groups * (without - without.mean(axis=1, keepdims=True))
-    sizes[lead] = np.bincount(shuffled % groups, relative_sizes(fold, n_patients)[patients], groups)
-    return Influence(plain.value, (part,), (groups,), plain.present, plain.independent, (sizes,))
+    levers = tuple(zip(plain.parts, plain.sizes, strict=True))
+    return Influence(plain.value, (part,), (groups,), plain.present, plain.independent, levers=levers)
 
 
 def _groups(fold: Fold) -> tuple[NDArray[np.int64], NDArray[np.int64], int, NDArray[np.int64]]:
