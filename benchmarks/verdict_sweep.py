@@ -1,7 +1,7 @@
 """How often does a verdict err? Trials with known truth, judged by the product's own functions.
 
 Run `python benchmarks/verdict_sweep.py [--trials 1000] [--processes 2] [--only NAME] [--write]`; with `--write` the
-table of `docs/statistics.md` is made anew. 57 designs of 2 x 1,000 trials take
+table of `docs/statistics.md` is made anew. 79 designs of 2 x 1,000 trials take
 10 to 28 minutes of processor time, the longer the busier the machine. The exit
 code is 1 where a promise is broken: error of a family or of an equivalence above .06, coverage below .93 or above .97
 (wider only where listed), power at the number of patients asked for outside .75 to .85. Rates count as broken beyond
