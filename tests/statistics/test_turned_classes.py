@@ -14,6 +14,8 @@ from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.text.reasons import sentence
 from equipoise.statistics import judge
+from equipoise.statistics.analysis import interval
+from equipoise.testing.known_trials import Clustered, Design, analysed_trial
 from equipoise.trials.audit import audit
 
 Maker = Callable[..., Predictions]
@@ -131,3 +133,14 @@ def test_several_classes_in_their_order_are_judged() -> None:
     audit(three_classes((0, 1, 2)), primary="accuracy")
     confirmed = audit(three_classes((1, 0, 2)), primary="accuracy", below_chance=True)
     assert any("as the caller stated" in one for one in confirmed["warnings"])
+
+
+@pytest.mark.long
+def test_honest_scores_of_unequal_patients_are_seldom_taken_for_turned_ones() -> None:
+    """Weak scores, two patients with a quarter of the cases each: an arm was below chance in .09 of 300 trials."""
+    design = Design("weak", (1, 1), (0.0, 0.0), Clustered((80, 80, *[3] * 58), 15, gain=0.3), 60, "auc")
+    stream, below = np.random.default_rng(3), 0
+    for _ in range(150):
+        found = analysed_trial(design, stream)
+        below += any(interval(found, arm).high < 0.5 for arm in design.names)
+    assert below <= 6

@@ -20,6 +20,7 @@ from equipoise.statistics.influence import (
     recall_influence,
 )
 from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
+from equipoise.statistics.jackknife import precision_influence
 from equipoise.statistics.panel import Fold
 
 _EDGE = 0.01  # a corrected estimate stays inside (0, 1), where the logit exists
@@ -172,6 +173,8 @@ class _Rank(Balanced):
             return one_versus_rest(fold, n_patients, endpoint.needed_function())
         truth = fold.truth == positive
         need_both_classes(truth, fold)
+        if self.jackknifed:
+            return precision_influence(fold, positive, n_patients)
         return rank_influence(fold.scores[:, :, positive], truth, fold.patient, n_patients, endpoint.needed_function())
 
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
