@@ -1,7 +1,7 @@
 """Estimate the covariance of a metric between all arms and seeds that is due to the sampling of test patients."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,7 @@ def estimates(folds: Sequence[Influence]) -> Estimates:
     count = len(folds)
     by_fold = np.stack([fold.value for fold in folds])
     patients = int(np.logical_or.reduce([fold.present for fold in folds]).sum())
+    folds = _with_equal_parts(folds)
     parts = range(len(folds[0].parts))
     covariance = sum(_gram([fold.parts[k] * _root(fold.counts[k]) for fold in folds]) for k in parts)
     totals = tuple(fold.total for fold in folds)
@@ -52,6 +53,25 @@ def estimates(folds: Sequence[Influence]) -> Estimates:
     independent = np.asarray(np.sum([fold.independent for fold in folds], axis=0))
     covariance, independent = np.asarray(covariance) / count**2, independent / count**2
     return Estimates(by_fold.mean(axis=0), covariance, independent, patients, by_fold, totals, _pieces(folds))
+
+
+def _with_equal_parts(folds: Sequence[Influence]) -> Sequence[Influence]:
+    """Return the folds with as many parts each: one whose influence is not divided by class gets empty parts.
+
+    Average precision is compared by leaving out patients in a fold of few positive ones, and by its derivative, a part
+    for each class, in another.
+    """
+    most = max(len(fold.parts) for fold in folds)
+    if all(len(fold.parts) == most for fold in folds):
+        return folds
+    return [
+        replace(
+            fold,
+            parts=(*fold.parts, *[np.zeros_like(fold.parts[0])] * (most - len(fold.parts))),
+            counts=(*fold.counts, *[fold.counts[0]] * (most - len(fold.counts))),
+        )
+        for fold in folds
+    ]
 
 
 def _pieces(folds: Sequence[Influence]) -> tuple[Piece, ...]:
