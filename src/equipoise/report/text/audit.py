@@ -10,10 +10,12 @@ from typing import Any
 from equipoise.evaluation.external import masks, nnunet
 from equipoise.report.results.recommendation import QUALITY, all_equivalent
 from equipoise.report.text.omissions import omission_in_words, why_left_out
-from equipoise.report.text.words import label_of, listed, plural
+from equipoise.report.text.words import label_of, listed, number, plural
 from equipoise.runfolder.read import RunFolder
+from equipoise.statistics.endpoints import PRIMARY_OF_SCORES
 
 Entry = Mapping[str, Any]
+AUC = PRIMARY_OF_SCORES.name
 WHY = "this is an audit of predictions made elsewhere, and no ledger proves when the test set was opened"
 UNPROVEN_RUNS = "An audit cannot check that the runs of an arm are trainings of their own."
 # The keys are listed one by one, so that a new fact of the checklists is not claimed of an audit by default.
@@ -53,6 +55,20 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
         "Predictions of one arm cannot answer this."
         if len(results["arms"]) == 1
         else "These predictions cannot answer this."
+    )
+
+
+def below_chance(results: Entry, names: Mapping[str, str]) -> str:
+    """Return the sentence on arms whose AUC lies below one half with its interval; "" where none does."""
+    known = [(names[arm["name"]], arm["endpoints"].get(AUC) or {}) for arm in results["arms"]]
+    areas = [(name, area["estimate"]) for name, area in known if area.get("high") is not None and area["high"] < 0.5]
+    if not areas:
+        return ""
+    shown = listed([f"{name} ({number(area, 3)})" for name, area in areas])
+    are = "is" if len(areas) == 1 else "are"
+    return (
+        f"{shown} {are} below chance (AUC under 0.5): these scores rank cases worse than guesses do, unless they stand "
+        "for the other class, and then the order of the arms turns round too."
     )
 
 
