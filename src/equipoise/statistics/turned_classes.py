@@ -67,8 +67,8 @@ def refuse_turned(table: Predictions, positive: str | None) -> None:
     whose = "every arm lies below 0.5" if every else f"{len(below)} of {len(areas)} arms lies below 0.5"
     other = next((one for one in table.classes if one != positive), "")
     # One arm below chance beside others is not the statement's fault, which holds for all of them.
-    stated = positive is not None and second is not None and every
-    remedy = f"state the other class if high scores mean it (--positive {quote(other)}), " if stated else ""
+    offered = positive is not None and second is not None and every
+    remedy = f"state the other class if high scores mean it (--positive {quote(other)}), " if offered else ""
     raise PredictionError(
         f"the AUC of {whose} ({shown}), as if the classes of the scores or of the truth were "
         f"exchanged; {remedy}correct the columns, or confirm that they are right (--below-chance)"

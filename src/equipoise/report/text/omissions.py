@@ -6,6 +6,7 @@ from typing import Any
 from equipoise.evaluation.external.agreement import (
     NO_ROW,
     NO_SCORE,
+    NO_VALUE,
     OTHER_PATIENT,
     OTHER_TRUTH,
     UNDEFINED,
@@ -18,6 +19,7 @@ _WORDS = {
     OTHER_PATIENT: "arms name different patients for",
     NO_ROW: "an arm has no row of",
     NO_SCORE: "an arm has no score for",
+    NO_VALUE: "an arm has no number for",
     UNDEFINED: "no arm has a number for",
     UNPREDICTED: "no arm predicted",
 }
