@@ -9,6 +9,8 @@ from sklearn.metrics import brier_score_loss
 from equipoise.cohorts.layouts.tables import with_points
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import AuditOptions, Collected, collect
+from equipoise.evaluation.external.reading import RowNumbers
+from equipoise.evaluation.external.score_cells import plain_numbers
 from equipoise.evaluation.external.table_file import as_numbers
 
 PERCENTAGES = [2.8, 96.8, 40.0, 62.9, 7.5, 81.0]
@@ -102,3 +104,11 @@ def test_a_word_among_scores_is_refused_with_both_remedies(tmp_path: Path) -> No
     (tmp_path / "a.csv").write_text("\n".join(["case,truth,prob", *rows]) + "\n", encoding="utf-8")
     with pytest.raises(PredictionError, match="'lacking' .*in row 5, .*correct it, or leave its cell empty if the"):
         collect([("a", tmp_path / "a.csv")], AuditOptions(cases_are_patients=True))
+
+
+def test_a_column_without_any_score_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PredictionError, match=r"column 'Score' of .*t.csv is empty in all 6 rows.*--columns A.score="):
+        collected(tmp_path, [""] * 6)
+    columns = {"case": np.array(["a"]), "score": np.array([None], dtype=object)}
+    with pytest.raises(PredictionError, match="if it holds formulas, open and save the file in Excel"):
+        plain_numbers(columns, ["score"], "v.xlsx", RowNumbers(np.array([2])), AuditOptions())

@@ -12,10 +12,10 @@ from equipoise.evaluation.predictions import Predictions
 
 _TRUTHS = ("truth_voxels", "n_ref")
 OTHER_TRUTH, OTHER_PATIENT, NO_ROW, NO_SCORE = "other_truth", "other_patient", "no_row", "no_score"
-UNDEFINED, UNPREDICTED, NO_VALUE = "undefined", "unpredicted", "no_value"
-REASONS = (OTHER_TRUTH, OTHER_PATIENT, NO_ROW, NO_SCORE, NO_VALUE, UNDEFINED, UNPREDICTED)
-"""Why a case is left out: arms disagree on it, an arm has no row, score or value of the compared metric of it, no arm
-has a value, or a row."""
+UNDEFINED, UNPREDICTED, NO_VALUE, NO_TRUTH = "undefined", "unpredicted", "no_value", "no_truth"
+REASONS = (OTHER_TRUTH, OTHER_PATIENT, NO_TRUTH, NO_ROW, NO_SCORE, NO_VALUE, UNDEFINED, UNPREDICTED)
+"""Why a case is left out: arms disagree on it, the reference has no truth, an arm has no row, score or value of the
+compared metric of it, no arm has a value, or a row."""
 
 
 class LeftOut(str):

@@ -49,10 +49,13 @@ class ListFile:
         }  # fmt: skip
 
 
-def read_list(path: Path, key: str, value: str, kind: str, by_role: By = _NONE) -> ListFile:
+def read_list(
+    path: Path, key: str, value: str, kind: str, by_role: By = _NONE, *, without_empty: bool = False
+) -> ListFile:
     """Read key → value of two roles from a table (CSV, Excel, Parquet); refuse a key with two values.
 
-    by_role: role → columns as the caller states them, for this list alone or for all files.
+    by_role: role → columns as the caller states them, for this list alone or for all files. without_empty: rows with a
+    key and no value are not read; else they are refused, as rows without a key are.
     """
     table, columns, notes, used = _with_roles(path, (key, value), kind, by_role)
     for role in (key, value):
@@ -69,13 +72,15 @@ def read_list(path: Path, key: str, value: str, kind: str, by_role: By = _NONE) 
     first: dict[str, int] = {}
     pairs = list(zip(columns[key].astype(str).tolist(), columns[value].astype(str).tolist(), strict=True))
     for number, (name, cell) in zip(table.rows.tolist(), pairs, strict=True):
+        if name and not cell and without_empty:
+            continue
         if not name or not cell:
             empty, full = (value, f" of case {name!r}") if name else (key, "")
             count = sum(not all(pair) for pair in pairs)
             more = f" ({count} such rows)" if count > 1 else ""
             raise PredictionError(
                 f"the {kind} {path} has an empty cell in column {used[empty]!r}, row {number}{full}{more}; fill it in, "
-                "or remove the row"
+                f"or {'leave such cases out (--common-cases)' if name and kind == REFERENCE else 'remove the row'}"
             )
         if values.setdefault(name, cell) != cell:
             raise PredictionError(

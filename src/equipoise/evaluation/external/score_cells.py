@@ -31,13 +31,15 @@ def plain_numbers(
     """Return the columns `names` with percentages ("62,9 %") as numbers, the options with that scale, and notes.
 
     shown: what the file calls a column, where that is another name. Raises PredictionError for a cell without its sign
-    among percentages, and for a few that are no number at all.
+    among percentages, for a few that are no number at all, and for a column without any score.
     """
     notes = []
     for key in names:
         name = (shown or {}).get(key, key)
         cells = [_text(cell) for cell in columns[key].tolist()]
         filled = [index for index, cell in enumerate(cells) if cell.lower() not in MISSING]
+        if cells and not filled:
+            _refuse_empty(name, source, len(cells), options)
         signed = [index for index in filled if _WITH_SIGN.fullmatch(cells[index])]
         if not signed:
             _refuse_odd_cells(columns, cells, filled, name, source, rows)
@@ -73,6 +75,18 @@ def percentages(cells: NDArray[Any]) -> NDArray[np.float64] | None:
     if not filled or not all(filled):
         return None
     return np.array([np.nan if match is None else float(match[1].replace(",", ".")) for match in matches])
+
+
+def _refuse_empty(name: str, source: str, rows: int, options: AuditOptions) -> None:
+    """Raise PredictionError for a column of scores without any score."""
+    # What a program writes as a formula has no value before a spreadsheet has computed and saved it.
+    excel = source.lower().endswith((".xlsx", ".xlsm"))
+    formulas = "if it holds formulas, open and save the file in Excel, " if excel else "fill it in, "
+    scope = f"{options.arm}." if options.arm else ""
+    raise PredictionError(
+        f"column {name!r} of {source} is empty in all {rows} rows, so no case has a score; {formulas}or say which "
+        f"column holds the scores (--columns {scope}score=NAME)"
+    )
 
 
 def _refuse_odd_cells(
