@@ -37,7 +37,7 @@ def cohort_with_spellings():
 def test_a_trial_divides_no_patient_between_spellings():
     cohort = with_one_spelling(cohort_with_spellings())
     assert len(set(cohort.patients.tolist())) == 60
-    assert "were taken for one" in cohort.notes[-1]
+    assert "was taken for one: " in cohort.notes[-1]
     protocol = Protocol.parse('[cohort]\nsource = "phantom"\n[[arms]]\nname = "a"\nmodel = "unet"\n')
     trial = plan(protocol, cohort_with_spellings(), "unused")
     (fold,) = trial.folds

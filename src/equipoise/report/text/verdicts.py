@@ -65,7 +65,7 @@ def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
         return [Answer("How far has this trial progressed?", answer, detail)]
     first = [_with_budgets(_with_omission(_of_methods(_best(results, names, label), results), results), results)]
     rule = None if results.get("audit") else _rule(results, names, label)
-    poor = audit.below_chance(results, names) if results.get("audit") else ""
+    poor = audit.beside_chance(results, names) if results.get("audit") else ""
     first = [replace(one, answer=f"{one.answer} {poor}") for one in first] if poor else first
     use = Answer(_USE, audit.use(results, names)) if results.get("audit") else _use(results, names)
     # Beside the recommendation, which is worth what the labels are worth; after it, because it answers the question.
