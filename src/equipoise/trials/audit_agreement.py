@@ -20,6 +20,7 @@ from equipoise.evaluation.external.fold_sets import whole_folds
 from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients
 from equipoise.evaluation.external.lists import TRAINING
 from equipoise.evaluation.external.other_parts import no_trained_rows, not_counted, not_trained
+from equipoise.evaluation.external.reference_patients import contradicted_patients
 from equipoise.evaluation.external.twins import joined_twins
 from equipoise.evaluation.predictions import Predictions
 from equipoise.trials.audit_plan import compared_metric
@@ -38,7 +39,7 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     alike_arms(collected.predictions)
     notes += alike_cases(collected.predictions, common_cases=common_cases)
     table, spelled = _same_persons(collected.predictions)
-    notes += spelled
+    notes += [*spelled, *(OnPersons(one) for one in contradicted_patients(table, collected.lists))]
     table, more = same_truths(table, common_cases=common_cases)
     notes += more
     table, on_persons = _persons(table, collected, settings)
