@@ -112,3 +112,13 @@ def test_a_column_without_any_score_is_named(tmp_path: Path) -> None:
     columns = {"case": np.array(["a"]), "score": np.array([None], dtype=object)}
     with pytest.raises(PredictionError, match="if it holds formulas, open and save the file in Excel"):
         plain_numbers(columns, ["score"], "v.xlsx", RowNumbers(np.array([2])), AuditOptions())
+
+
+def test_rows_without_a_score_are_named_by_their_number(tmp_path: Path) -> None:
+    cells = ["0.1", "", "0.3", "n/a", "0.5", "0.6"]
+    notes = [one for one in collected(tmp_path, cells).readings if "has no score" in one]
+    assert len(notes) == 1
+    assert notes[0].endswith("t.csv has no score in column 'Score' for 2 of 6 rows, the first of case 'c1' in row 3.")
+    one_cell = [one for one in collected(tmp_path, ["0.1", "0.2", ""]).readings if "has no score" in one]
+    assert one_cell[0].endswith("t.csv has no score in column 'Score' of case 'c2' in row 4.")
+    assert not [one for one in collected(tmp_path, ["0.1"] * 6).readings if "has no score" in one]

@@ -40,6 +40,7 @@ def plain_numbers(
         filled = [index for index, cell in enumerate(cells) if cell.lower() not in MISSING]
         if cells and not filled:
             _refuse_empty(name, source, len(cells), options)
+        notes += _without_a_score(columns, cells, name, source, rows)
         signed = [index for index in filled if _WITH_SIGN.fullmatch(cells[index])]
         if not signed:
             _refuse_odd_cells(columns, cells, filled, name, source, rows)
@@ -75,6 +76,15 @@ def percentages(cells: NDArray[Any]) -> NDArray[np.float64] | None:
     if not filled or not all(filled):
         return None
     return np.array([np.nan if match is None else float(match[1].replace(",", ".")) for match in matches])
+
+
+def _without_a_score(columns: Columns, cells: list[str], name: str, source: str, rows: RowNumbers) -> list[str]:
+    """Return a note on rows without a score, which names the first by its number: ids may be hidden in what follows."""
+    empty = [index for index, cell in enumerate(cells) if cell.lower() in MISSING]
+    if not empty or not len(rows.numbers) or len(cells) != len(rows.numbers):
+        return []
+    many = f" for {len(empty)} of {len(cells)} rows, the first" if len(empty) > 1 else ""
+    return [f"{source} has no score in column {name!r}{many} {rows.of(empty[0], columns)}."]
 
 
 def _refuse_empty(name: str, source: str, rows: int, options: AuditOptions) -> None:

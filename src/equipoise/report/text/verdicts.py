@@ -121,7 +121,7 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
     if not pairs or all(pair["verdict"] in UNJUDGED for pair in pairs):
         reasons = list(dict.fromkeys(why(pair) for pair in pairs if pair["reason"]))
         cause = reasons[0] if reasons else "No arm has test predictions."
-        lacking = results.get("audit") and ("has no prediction for" in cause or "is not a number" in cause)
+        lacking = results.get("audit") and ("has no prediction for" in cause or "is missing or no number" in cause)
         # In the answer, which the terminal prints too.
         remedy = " Add what is lacking, or leave such cases out for every arm (--common-cases)." if lacking else ""
         return Answer(question, f"Inconclusive: no comparison reached a verdict. {cause}{remedy}")
