@@ -1,5 +1,6 @@
 """Where every arm lies below chance, the coding of the classes is asked about before anything is judged."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from equipoise.cli import main
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.text.reasons import sentence
+from equipoise.report.text.verdicts import answers
 from equipoise.statistics import judge
 from equipoise.statistics.analysis import interval
 from equipoise.testing.known_trials import Clustered, Design, analysed_trial
@@ -52,6 +54,19 @@ def test_a_confirmed_reading_is_judged_and_the_report_says_so(binary: Maker) -> 
     found = audit(columns(turned(binary(60, (0.98, 0.8)))), below_chance=True)
     assert found["comparisons"][0]["verdict"] == "b_better"
     assert any("as the caller stated" in one for one in found["warnings"])
+    first = answers(found, {"a": "a", "b": "b"})[0].answer
+    assert re.search(r"a \(0\.0\d+\) and b \(0\.\d+\) are below chance \(AUC under 0\.5\)", first)
+    assert "below chance" not in answers(audit(columns(binary(60, (0.98, 0.8)))), {"a": "a", "b": "b"})[0].answer
+
+
+@pytest.mark.parametrize(("areas", "offered"), [((0.98, 0.8), True), ((0.98, 0.05), False)])
+def test_the_other_class_is_offered_where_one_was_stated_and_all_arms_contradict_it(
+    binary: Maker, areas: tuple[float, float], offered: bool
+) -> None:
+    table = turned(binary(60, areas))
+    with pytest.raises(PredictionError) as caught:
+        audit(columns(table), positive=table.classes[1])
+    assert (f"(--positive {table.classes[0]})" in str(caught.value)) == offered
 
 
 def test_one_arm_below_chance_is_a_poor_arm(binary: Maker) -> None:

@@ -95,6 +95,12 @@ def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -
     return AuditPlan(endpoints, own, tuple(chosen), tuple(notes), **allowed)
 
 
+def compared_metric(table: Predictions, collected: Collected, settings: AuditSettings) -> str | None:
+    """Return the column of metrics that an audit compares; None for scores and for one's own functions of all cases."""
+    primary = _primary(table, settings.primary, _structures(collected, settings.regions))[0]
+    return primary if primary in table.metrics else None
+
+
 def _check_width(table: Predictions, margins: Mapping[str, float | None], own: Collection[str]) -> None:
     """Refuse margins that make arms equivalent that are not; the ranges of one's own endpoints are known later."""
     for name, margin in margins.items():

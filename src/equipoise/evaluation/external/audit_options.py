@@ -32,7 +32,7 @@ class AuditOptions:
     positive: the class that a single score is about. primary: the endpoint asked for. ignore: labels of the truth that
     nobody annotated, whose voxels count for no arm. below_chance: the labels of masks are right, although those of an
     arm look exchanged. lists: the files beside the predictions. arm: that of the file that is read; "" before that.
-    is_share: whether a metric of this name is a share, 0 to 1.
+    is_share: whether a metric of this name is a share, 0 to 1. common_cases: cases without a truth are left out.
     """
 
     truth: Path | None = None
@@ -53,6 +53,7 @@ class AuditOptions:
     lists: tuple[ListFile, ...] = ()
     arm: str = ""
     is_share: Callable[[str], bool] = _no_share
+    common_cases: bool = False
 
 
 def parse_regions(given: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> dict[str, tuple[int, ...]]:

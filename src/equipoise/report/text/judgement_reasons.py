@@ -58,14 +58,15 @@ def bad_value(
 ) -> str:
     """Describe the first value that cannot be used; seed: of its run, None where the arm has one run."""
     what = {
-        "no_number": "is not a number",
+        "no_number": "is missing or no number",
         "out_of_range": f"lies outside {low:g} to {high:g}, the range of {endpoint}",
         "no_probability": "lies outside 0 to 1, so it is not a probability",
     }[fault]
     run = "" if seed is None else f", seed {seed}"
+    such = f" ({rows} such rows)" if rows > 1 else ""
     return (
-        f"{arm}{run}: {column or 'a score'} of case {case!r} {what} ({rows} such rows); {endpoint} needs a "
-        "valid value for every case."
+        f"{arm}{run}: {column or 'a score'} of case {case!r} {what}{such}; {endpoint} needs a valid "
+        "value for every case."
     )
 
 
