@@ -19,6 +19,7 @@ from equipoise.cli_listing import add_listing_commands
 from equipoise.cli_live import add_track_option, display, finished, follow, spelt, watch_options
 from equipoise.cli_names import add_names_command
 from equipoise.cli_options import samplesize_options
+from equipoise.cli_parser import decimal, top_parser
 from equipoise.errors import EquipoiseError, Interrupted
 from equipoise.lookup import code_refused
 from equipoise.progress import Display, Watch, silent
@@ -267,11 +268,7 @@ def _watch(arguments: argparse.Namespace) -> Watch:
 
 def _parser() -> argparse.ArgumentParser:
     """Build the parser of all commands with their options."""
-    parser = argparse.ArgumentParser(
-        prog="equipoise",
-        description="Clinical trials between deep-learning models on medical images. A research tool, not a device.",
-    )
-    parser.add_argument("--version", action="version", version=f"equipoise {__version__}")
+    parser = top_parser(__version__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
@@ -322,7 +319,7 @@ def _execution_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--engine", default="local", choices=["local", "ray"], help="where jobs run (docs/scale.md)")
     run.add_argument("--ray-address", metavar="HOST:PORT", help="join this Ray cluster (default: $RAY_ADDRESS)")
     run.add_argument(
-        "--stall-minutes", type=float, metavar="N",
+        "--stall-minutes", type=decimal, metavar="N",
         help="stop the worker of a job that has no new epoch (prediction: no answer) for N minutes, and retry the job",
     )  # fmt: skip
     run.add_argument("--alike", action="store_true", help="refuse to train on more than one kind of machine")
@@ -347,7 +344,7 @@ def _reading_commands(add: Callable[[str, Command, str], argparse.ArgumentParser
     needs = ["accuracy", "speed", "memory", "balanced"]
     advise.add_argument("--prefer", default="accuracy", choices=needs, help="the need (default: %(default)s)")
     advise.add_argument(
-        "--max-latency-ms", type=float, metavar="N", help="leave out arms slower than this for one case"
+        "--max-latency-ms", type=decimal, metavar="N", help="leave out arms slower than this for one case"
     )
 
     ledger = add("ledger", _ledger, "verify a run folder against its ledger, or deposit the ledger's head elsewhere")

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from equipoise.cli_joined import Joined
+from equipoise.cli_parser import decimal
 
 if TYPE_CHECKING:
     from equipoise.trials.audit_settings import AuditSettings
@@ -45,7 +46,7 @@ def _add_comparison(audit: argparse.ArgumentParser) -> None:
     comparison.add_argument(
         "--secondary", type=_names, metavar="NAMES", help="further endpoints (default: what fits, and your own metrics)"
     )
-    comparison.add_argument("--margin", type=float, metavar="X", help="the smallest difference that matters")
+    comparison.add_argument("--margin", type=decimal, metavar="X", help="the smallest difference that matters")
     comparison.add_argument(
         "--margins",
         action=Joined,
@@ -55,7 +56,7 @@ def _add_comparison(audit: argparse.ArgumentParser) -> None:
     comparison.add_argument("--control", metavar="ARM", help="compare every arm only with this one")
     comparison.add_argument("--positive", metavar="CLASS", help="the positive class (default: the second of two)")
     comparison.add_argument(
-        "--threshold", type=float, metavar="X", help="cases with this score or more are positive: gives sensitivity, "
+        "--threshold", type=decimal, metavar="X", help="cases with this score or more are positive: gives sensitivity, "
                                                      "specificity, PPV and NPV"
     )  # fmt: skip
     comparison.add_argument(

@@ -4,6 +4,8 @@ import argparse
 import re
 import shlex
 
+from equipoise.cli_parser import decimal
+
 _HINT = re.compile(r"`equipoise init ([^`]+)`")
 
 
@@ -19,7 +21,7 @@ def add_init_options(init: argparse.ArgumentParser) -> None:
     keys = "a key of [cohort], such as coding=2023 (repeatable)"
     init.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=keys)
     time = "fit the whole trial into this time on this machine (default: 60; 0 measures nothing)"
-    init.add_argument("--minutes", type=float, metavar="M", help=time)
+    init.add_argument("--minutes", type=decimal, metavar="M", help=time)
     init.add_argument(
         "--device",
         default="",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from equipoise.cli_parser import decimal
 from equipoise.progress import Watch
 
 Outcome = tuple[Any, str, bool]
@@ -114,7 +115,7 @@ def _add_predict(add: Callable[[str, Act, str], argparse.ArgumentParser]) -> Non
     )
     predict.add_argument("--series", metavar="UID", help="the DICOM series to use, in a folder of several")
     predict.add_argument("--strict", action="store_true", help="refuse images outside the training limits")
-    predict.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that need more memory")
+    predict.add_argument("--max-memory", type=decimal, metavar="GB", help="refuse images that need more memory")
     _runtime(predict)
 
 
@@ -132,9 +133,9 @@ def _add_serve(add: Callable[[str, Act, str], argparse.ArgumentParser]) -> None:
         help="file of the token that requests must send; created if missing (default: in the user's state folder)",
     )  # fmt: skip
     serve.add_argument(
-        "--max-mb", type=float, metavar="MB", help="largest request, also when unpacked (default: depends on the arm)"
+        "--max-mb", type=decimal, metavar="MB", help="largest request, also when unpacked (default: depends on the arm)"
     )
-    serve.add_argument("--max-memory", type=float, metavar="GB", help="refuse images that need more memory")
+    serve.add_argument("--max-memory", type=decimal, metavar="GB", help="refuse images that need more memory")
     _runtime(serve)
 
 

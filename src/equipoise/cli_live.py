@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from equipoise.cli_parser import decimal
+
 if TYPE_CHECKING:
     from equipoise.live.display import TrialDisplay
     from equipoise.protocol import Protocol
@@ -23,7 +25,7 @@ def watch_options(watch: argparse.ArgumentParser) -> None:
     watch.add_argument("folder", metavar="DIR", help="the run folder; nothing in it is changed")
     watch.add_argument("--once", action="store_true", help="show the current state, and exit")
     watch.add_argument("--page", metavar="FILE", help="also write a page that reloads itself in a browser")
-    watch.add_argument("--every", type=float, default=2.0, metavar="S", help="seconds between updates (default: 2)")
+    watch.add_argument("--every", type=decimal, default=2.0, metavar="S", help="seconds between updates (default: 2)")
     add_track_option(watch)
 
 

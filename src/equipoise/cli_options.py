@@ -3,6 +3,7 @@
 import argparse
 
 from equipoise.cli_joined import Joined
+from equipoise.cli_parser import decimal
 
 
 def samplesize_options(size: argparse.ArgumentParser) -> None:
@@ -19,14 +20,17 @@ def samplesize_options(size: argparse.ArgumentParser) -> None:
         "--out", metavar="FILE", help="also write the result to FILE: HTML for .html, otherwise plain text"
     )
     size.add_argument(
-        "--difference", type=float, metavar="X", help="the smallest difference that matters (default: the run's margin)"
+        "--difference",
+        type=decimal,
+        metavar="X",
+        help="the smallest difference that matters (default: the run's margin)",
     )
     size.add_argument(
         "--primary", metavar="ENDPOINT", help="default: the run's primary; for tables AUC, for masks Dice"
     )
-    size.add_argument("--power", type=float, default=0.8, metavar="P", help="default: %(default)s")
+    size.add_argument("--power", type=decimal, default=0.8, metavar="P", help="default: %(default)s")
     size.add_argument(
-        "--alpha", type=float, default=0.05, metavar="A", help="familywise error rate (default: %(default)s)"
+        "--alpha", type=decimal, default=0.05, metavar="A", help="familywise error rate (default: %(default)s)"
     )
     size.add_argument(
         "--seeds", type=counts, default=[3, 5, 10], metavar="N,…", help="runs of each arm (default: 3,5,10)"

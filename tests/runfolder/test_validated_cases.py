@@ -91,6 +91,28 @@ def test_a_part_of_them_counts_as_well(tmp_path: Path) -> None:
     assert "5 of its 5 test cases had been validated on" in reasons(tmp_path / "final")[0]
 
 
+def test_few_cases_of_trials_that_were_stopped_count_together(tmp_path: Path) -> None:
+    """Whoever stops a slow trial and splits anew meets some of its validation cases; who does it often meets many."""
+    (fold,) = the_split()
+    tested = fold.test
+    for number in range(3):
+        seen = tested[number * len(tested) // 10 : (number + 1) * len(tested) // 10]
+        stopped = Fold(train=fold.validation, validation=[*seen, *fold.train], test=[])
+        register_validated(locked(tmp_path / f"stopped-{number}", [stopped], ("lr = 0.01", f"lr = 0.02{number}"))[0])
+        locked(tmp_path / f"final-{number}", [fold], RATE)
+        assert bool(reasons(tmp_path / f"final-{number}")) == (number == 2), number
+
+
+def test_few_cases_of_a_trial_whose_jobs_have_ended_count(tmp_path: Path) -> None:
+    (fold,) = the_split()
+    pilot = Fold(train=fold.validation, validation=[*fold.test[:1], *fold.train], test=[])
+    register_validated(locked(tmp_path / "pilot", [pilot], ("lr = 0.01", "lr = 0.02"))[0])
+    key = f"{Ledger(tmp_path / 'pilot').events[0].hash}/0"
+    registry_file.append(FILE, [{"kind": "weights", "digests": ["0" * 64], "trainings": [key]}])
+    locked(tmp_path / "final", [fold], RATE)
+    assert "1 of its" in reasons(tmp_path / "final")[0]
+
+
 def test_a_trial_that_was_stopped_before_anything_was_validated_showed_nothing(tmp_path: Path) -> None:
     locked(tmp_path / "aborted", the_split())
     locked(tmp_path / "final", swapped(the_split()), RATE)

@@ -61,7 +61,7 @@ def test_a_score_that_is_no_number_refuses_its_arm_only(binary: Maker, bad: floa
     found = analysed(replace(table, scores=scores))
     assert list(found.refused) == ["b"]
     assert sentence(found.refused["b"]).startswith(
-        f"b, seed 1: a score of case {str(table.case[row])!r} is not a number (1 such row"
+        f"b, seed 1: a score of case {str(table.case[row])!r} is missing or no number; "
     )
     assert found.arms.names == ("a",)
     refused = interval(found, "b")
@@ -127,7 +127,7 @@ def test_missing_metric_values_are_named(segmentation: Maker) -> None:
     values = np.random.default_rng(0).random((2, 3, 40))
     values[1, 2, 5] = np.nan
     found = analysed(segmentation(values), "dice")
-    assert sentence(found.refused["b"]).startswith("b, seed 2: dice of case 'case-00005' is not a number")
+    assert sentence(found.refused["b"]).startswith("b, seed 2: dice of case 'case-00005' is missing or no number")
 
 
 def test_failure_rate_counts_dice_below_a_tenth(segmentation: Maker) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -74,3 +76,19 @@ def test_repeating_the_same_folds_adds_no_information() -> None:
     made = draw(np.random.default_rng(4), 100, (0.85,), 1)
     part: Influence = rank_influence(made.scores, made.truth, made.patient, 100)
     np.testing.assert_allclose(estimates([part, part]).covariance, estimates([part]).covariance, rtol=1e-12)
+
+
+def test_folds_of_other_patients_with_unlike_parts_add_up() -> None:
+    """As average precision: by its derivative where a fold has one positive patient, else by leaving out."""
+    generator = np.random.default_rng(3)
+    one, other = (draw_of_fold(generator, where) for where in (slice(0, 20), slice(20, 40)))
+    apart = replace(other, parts=(other.total,), counts=(20,), sizes=(), levers=((other.total, np.ones(40)),))
+    together = estimates([one, apart]).covariance
+    assert together == pytest.approx((estimates([one]).covariance + estimates([apart]).covariance) / 4)
+
+
+def draw_of_fold(generator: np.random.Generator, where: slice) -> Influence:
+    """The influence on an area of 20 patients of 40, in two runs."""
+    patient = np.arange(40)[where]
+    truth = np.arange(20) % 2 == 0
+    return rank_influence(generator.normal(size=(2, 20)) + truth, truth, patient, 40)

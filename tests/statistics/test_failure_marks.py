@@ -9,7 +9,7 @@ from equipoise import audit
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.tables import from_table
 from equipoise.statistics.endpoints import of_case
-from equipoise.statistics.failure_marks import refuse_marks
+from equipoise.statistics.failure_marks import perfect_marks, refuse_marks
 
 HD95 = np.random.default_rng(0).gamma(2, 3, 240)
 
@@ -58,3 +58,20 @@ def test_an_audit_with_a_mark_is_refused_until_it_is_stated() -> None:
         audit(distances(*[999999.0] * 17), primary="hd95")
     results = audit(distances(*[999999.0] * 17), primary="hd95", failure_values={"hd95": 999999})
     assert "A failed case of hd95 counts as 999999, as the caller stated." in results["warnings"]
+
+
+def test_the_best_value_in_many_cases_of_one_arm_alone_is_told() -> None:
+    known, table = {"hd95": of_case("hd95")}, distances(*[0.0] * 14)
+    (note,) = perfect_marks(from_table(table), known, {"hd95": 20.0})
+    assert "hd95 is 0, the best possible value, in 14 cases of a and in at most 0 of any other arm" in note
+    assert "although failed cases were stated to be 20" in note
+    assert perfect_marks(from_table(distances(*[0.0] * 4)), known, {}) == [], "few cases"
+    both = table | {"hd95": [*[0.0] * 14, *HD95[14:120], *[0.0] * 14, *HD95[134:]]}
+    assert perfect_marks(from_table(both), known, {}) == [], "both arms have them, as of empty masks"
+    worst = table | {"hd95": (-np.array(table["hd95"])).tolist()}
+    assert perfect_marks(from_table(worst), {"hd95": of_case("psnr")}, {}) == [], "the better direction is up"
+
+
+def test_an_audit_tells_of_zeros_beside_a_stated_failure_value() -> None:
+    results = audit(distances(*[0.0] * 14), primary="hd95", failure_values={"hd95": 60})
+    assert any("the best possible value, in 14 cases of a" in warning for warning in results["warnings"])

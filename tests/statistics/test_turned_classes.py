@@ -1,5 +1,6 @@
 """Where every arm lies below chance, the coding of the classes is asked about before anything is judged."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,10 @@ from equipoise.cli import main
 from equipoise.errors import PredictionError
 from equipoise.evaluation.predictions import Predictions
 from equipoise.report.text.reasons import sentence
+from equipoise.report.text.verdicts import answers
 from equipoise.statistics import judge
+from equipoise.statistics.analysis import interval
+from equipoise.testing.known_trials import Clustered, Design, analysed_trial
 from equipoise.trials.audit import audit
 
 Maker = Callable[..., Predictions]
@@ -50,6 +54,19 @@ def test_a_confirmed_reading_is_judged_and_the_report_says_so(binary: Maker) -> 
     found = audit(columns(turned(binary(60, (0.98, 0.8)))), below_chance=True)
     assert found["comparisons"][0]["verdict"] == "b_better"
     assert any("as the caller stated" in one for one in found["warnings"])
+    first = answers(found, {"a": "a", "b": "b"})[0].answer
+    assert re.search(r"a \(0\.0\d+\) and b \(0\.\d+\) are below chance \(AUC under 0\.5\)", first)
+    assert "below chance" not in answers(audit(columns(binary(60, (0.98, 0.8)))), {"a": "a", "b": "b"})[0].answer
+
+
+@pytest.mark.parametrize(("areas", "offered"), [((0.98, 0.8), True), ((0.98, 0.05), False)])
+def test_the_other_class_is_offered_where_one_was_stated_and_all_arms_contradict_it(
+    binary: Maker, areas: tuple[float, float], offered: bool
+) -> None:
+    table = turned(binary(60, areas))
+    with pytest.raises(PredictionError) as caught:
+        audit(columns(table), positive=table.classes[1])
+    assert (f"(--positive {table.classes[0]})" in str(caught.value)) == offered
 
 
 def test_one_arm_below_chance_is_a_poor_arm(binary: Maker) -> None:
@@ -131,3 +148,14 @@ def test_several_classes_in_their_order_are_judged() -> None:
     audit(three_classes((0, 1, 2)), primary="accuracy")
     confirmed = audit(three_classes((1, 0, 2)), primary="accuracy", below_chance=True)
     assert any("as the caller stated" in one for one in confirmed["warnings"])
+
+
+@pytest.mark.long
+def test_honest_scores_of_unequal_patients_are_seldom_taken_for_turned_ones() -> None:
+    """Weak scores, two patients with a quarter of the cases each: an arm was below chance in .09 of 300 trials."""
+    design = Design("weak", (1, 1), (0.0, 0.0), Clustered((80, 80, *[3] * 58), 15, gain=0.3), 60, "auc")
+    stream, below = np.random.default_rng(3), 0
+    for _ in range(150):
+        found = analysed_trial(design, stream)
+        below += any(interval(found, arm).high < 0.5 for arm in design.names)
+    assert below <= 6

@@ -27,6 +27,7 @@ from equipoise.statistics.verdict import (
     turned,
     verdict_reason,
 )
+from equipoise.testing.known_trials import Clustered, Design, decided_trial, family_error
 
 Maker = Callable[..., Predictions]
 NAN = float("nan")
@@ -177,3 +178,23 @@ def test_a_rate_of_failures_of_0_is_not_called_perfect() -> None:
     text = sentence(Reason("both_perfect", endpoint="failure rate Liver", best=0.0))
     assert text == "Every test case has failure rate Liver 0 in both arms, so there is no difference to test."
     assert "perfect" in sentence(Reason("both_perfect", endpoint="AUC", best=1.0))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("specificity", "negatives"), [("0.90", 49), ("0.95", 99), ("0.99", 100)])
+def test_a_threshold_that_few_negatives_decide_gives_no_verdict(specificity: str, negatives: int) -> None:
+    outcome = Clustered((1,) * (negatives + 30), positives=30)
+    patients = negatives + 30
+    design = Design("few beyond", (3, 3), (0.0, 0.0), outcome, patients, f"sensitivity@{specificity}", 0.05)
+    (reason,) = decided_trial(design, np.random.default_rng(0))
+    assert isinstance(reason, Reason)
+    assert reason.code == "few_beyond"
+    assert reason.facts["negatives"] == negatives
+    assert reason.facts["fewest"] == round(5 / (1 - float(specificity)))
+
+
+@pytest.mark.long
+def test_equal_arms_win_as_rarely_as_stated_with_the_fewest_negatives() -> None:
+    """Of 400 trials (standard error .011), 50 negatives at a specificity of 90 %; with 15 of them .15."""
+    design = Design("fewest beyond", (3, 3), (0.0, 0.0), Clustered((1,) * 90, 40), 90, "sensitivity@0.90", 0.05)
+    assert family_error(design, 400) <= 0.08

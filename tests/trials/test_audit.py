@@ -159,7 +159,7 @@ def scores(table: dict[str, Any], rows: Any, value: float) -> dict[str, Any]:
 def test_scores_that_are_not_numbers_refuse_the_arm_by_name(table: dict[str, Any], tmp_path: Path) -> None:
     found = audit(scores(table, 3, float("nan")), out=tmp_path / "nan")
     assert found["comparisons"][0]["verdict"] == "refused"
-    assert "good, seed 0: a score of case '003' is not a number" in said(found)
+    assert "good, seed 0: a score of case '003' is missing or no number" in said(found)
     assert found["arms"][0]["endpoints"]["auc"]["estimate"] is None
     assert found["arms"][1]["endpoints"]["auc"]["estimate"] is not None
     assert found["arms"][0]["confusion"] is None  # the largest of scores one of which is unknown is unknown

@@ -88,3 +88,21 @@ def test_a_mean_that_the_table_holds_is_not_asked_for() -> None:
     refuse_lacking_mean("hd95", ["dice_a", "dice_b"])
     with pytest.raises(PredictionError, match="--regions a,b --primary dice_a"):
         refuse_lacking_mean("dice", ["a dice", "b dice"])
+
+
+@pytest.mark.long
+def test_common_cases_leaves_out_a_case_of_which_one_arm_lacks_a_structure(tmp_path: Path) -> None:
+    draw = np.random.default_rng(3)
+    cells = {arm: np.round(draw.uniform(80, 95, (40, 2)) + better, 1) for arm, better in (("A", 3), ("B", 0))}
+    for arm, values in cells.items():
+        rows = [f"{k:03d},{one},{other if (arm, k) != ('A', 20) else ''}" for k, (one, other) in enumerate(values)]
+        (tmp_path / f"{arm}.csv").write_text("\n".join(["case,Dice liver,Dice spleen", *rows]))
+    arms = {arm: tmp_path / f"{arm}.csv" for arm in cells}
+    results = audit(
+        arms, regions="liver,spleen", scores="percent", primary="dice", common_cases=True, cases_are_patients=True
+    )
+    for entry in results["arms"]:
+        mean = np.delete(cells[entry["name"]], 20, axis=0).mean() / 100
+        assert entry["endpoints"]["dice"]["estimate"] == pytest.approx(mean, abs=1e-12)
+    assert results["left_out"] == {"cases": 1, "of": 40, "reasons": {"no_value": 1}}
+    assert results["comparisons"][0]["verdict"] != "refused"

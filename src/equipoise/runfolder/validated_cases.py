@@ -15,6 +15,10 @@ from equipoise.runfolder.relation import in_common
 from equipoise.runfolder.training_registry import VALIDATED_KINDS, VALIDATION, registry_rows
 
 KEYS = ("cases", "pixels", "parts")
+_FEW = 0.2
+"""Share of the test cases below which trials of which no job has ended count for nothing: their case-by-case results
+exist nowhere, and a mean over cases of which few are tested now says little of these. A new split of a trial that was
+stopped for its speed meets about the share of the validation part, a tenth."""
 
 
 def prior_validations(
@@ -41,8 +45,20 @@ def prior_validations(
         own = row["plan"] in same or (run and run in (trial, row["parent"]))
         if time is not None and not own and (until is None or time <= until):
             trials.setdefault(trial, []).append(row)
+    ended = {key for row in rows if row["kind"] == "weights" for key in row["trainings"]}
+    stopped = {name for name, folds in trials.items() if ended.isdisjoint(row["key"] for row in folds)}
+    # All of them together: ten trials that are stopped see as much as one that ends.
+    glimpses = _seen([fold for name in stopped for fold in trials[name]])
+    if opened.shared_with(*glimpses) < _FEW * len(opened.files):
+        trials = {name: folds for name, folds in trials.items() if name not in stopped}
     known = (_row(folds, since[folds[0]["key"]], lock, opened, place) for folds in trials.values())
     return [row for row in known if row["test_cases_shared"]]
+
+
+def _seen(folds: Iterable[Mapping[str, Any]]) -> list[set[str]]:
+    """Return the hashes of all cases that these folds were validated on, by kind."""
+    rows = list(folds)
+    return [{one for fold in rows for one in fold[VALIDATION][key]} for key in KEYS]
 
 
 def _first_validated(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
@@ -57,8 +73,7 @@ def _first_validated(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 def _row(
     folds: list[Mapping[str, Any]], time: str, lock: Mapping[str, Any], opened: OpenedCases, place: Place
 ) -> dict[str, Any]:
-    first = folds[0]
-    seen = [{one for fold in folds for one in fold[VALIDATION][key]} for key in KEYS]
+    first, seen = folds[0], _seen(folds)
     return {
         "opening": f"validated {first['key'].partition('/')[0]}", "opened_at": time or first["time"],
         "name": first["name"], "protocol_sha256": first["protocol"], "validated": True,

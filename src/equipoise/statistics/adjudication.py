@@ -24,6 +24,7 @@ from equipoise.statistics.reasons import Reason
 from equipoise.statistics.repeated_runs import FEWEST_VALUES, NEARLY, NEARLY_ELSEWHERE, nearness, without_repeats
 from equipoise.statistics.seed_spread import SeedSpread
 from equipoise.statistics.turned_classes import area_of, turned_classes
+from equipoise.statistics.unequal_patients import prevailing
 from equipoise.statistics.verdict import Question
 
 
@@ -80,7 +81,7 @@ def judge(
         [(endpoint_named(name, *offered), width) for name, width in ((primary, margin), *own.items())]
     )
     panel = without_repeats(panel, measured, deterministic, nearly=NEARLY_ELSEWHERE if elsewhere else NEARLY)
-    notes += nearness(panel, measured, trained) if elsewhere else []
+    notes += [*nearness(panel, measured, trained), *_prevailing(panel)] if elsewhere else []
     names = dict.fromkeys([primary, *secondary, *_companions(measured, predictions)])
     endpoints = (endpoint_named(name, *offered) for name in names)
     analyses = [analyse(panel, one, _positive(predictions, positive, one), deterministic) for one in endpoints]
@@ -135,6 +136,22 @@ def _judgement(
         n_patients=panel.n_patients,
         n_cases=panel.n_cases,
     )
+
+
+def _prevailing(panel: Panel) -> list[Reason]:
+    """Return the caution where one patient has a large share of the cases, of all or of a class."""
+    cases: dict[str, tuple[int, int]] = {}
+    for fold in panel.folds:
+        own = zip(fold.case.tolist(), fold.patient.tolist(), fold.truth.tolist(), strict=True)
+        cases |= {case: (patient, truth) for case, patient, truth in own}
+    patient, truth = np.array(list(cases.values()), dtype=np.int64).T
+    whole = prevailing(patient, np.zeros_like(truth))
+    of_class = prevailing(patient, truth) if panel.classes else None
+    if whole is None and of_class is None:
+        return []
+    most, of, label = whole or of_class or (0, 0, 0)
+    name = panel.classes[label] if whole is None else None
+    return [Reason("patient_prevails", cases=most, of=of, label=name)]
 
 
 def _check(primary: str, margin: float | None, alpha: float, family: str) -> None:

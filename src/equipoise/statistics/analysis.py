@@ -72,7 +72,8 @@ def analyse(panel: Panel, endpoint: Endpoint, positive: int | None, deterministi
         refused |= dict.fromkeys(usable.arm, Reason("not_computable", endpoint=endpoint.label, error=str(error)))
         return Analysis(endpoint, refused, None, None, usable, events, cases)
     estimated = estimates(per_fold)
-    arms = design(estimated.value, estimated.covariance, usable.arm, estimated.n_patients, deterministic)
+    known = estimated.value, estimated.covariance, usable.arm, estimated.n_patients, deterministic
+    arms = design(*known, estimated.pieces)
     warnings = (*_constant(usable, endpoint, deterministic), *_thin_folds(usable, endpoint, positive))
     return Analysis(endpoint, refused, arms, estimated, usable, events, cases, warnings, positive is None, positive)
 

@@ -17,6 +17,7 @@ from equipoise.statistics.degrees import RAISED, RAISED_LEANING, effective_df
 from equipoise.statistics.intervals import quantile
 from equipoise.statistics.moderation import moderated_variances
 from equipoise.statistics.skewness import hall, hall_inverse
+from equipoise.statistics.unequal_patients import Leverage, Piece, leverage
 
 Array = NDArray[np.float64]
 ROUNDING = 1e-12  # variances of differences below this part of the arms' own are the rounding of equal numbers
@@ -32,7 +33,7 @@ class Design:
     identical seeds: no seed variance, C2 = its own patient variance, no degrees of freedom spent.
     `values` are the metrics of each arm's seeds, `member` their column numbers in `columns`, the covariance of all;
     `seed_df` are the degrees of freedom of `seed_variance`, `raised` how far it is raised where it decides those of a
-    difference (see `degrees`).
+    difference (see `degrees`). `pieces` tell how unequal patients are, whose variances are raised (`unequal_patients`).
     """
 
     names: tuple[str, ...]
@@ -48,6 +49,7 @@ class Design:
     columns: Array
     seed_df: Array
     raised: float = RAISED
+    pieces: tuple[Piece, ...] = ()
 
     def index(self, name: str) -> int:
         """Return the position of an arm."""
@@ -58,17 +60,29 @@ class Design:
         own = self.between[a, a] + self.between[b, b]
         # Equal arms leave a difference of rounding errors, which would give a tiny standard error and a huge t.
         squared = float(own - 2 * self.between[a, b])
-        return squared if squared > ROUNDING * own else 0.0
+        return squared * self.leverage(a, b).factor ** 2 if squared > ROUNDING * own else 0.0
+
+    def leverage(self, a: int, b: int | None = None) -> Leverage:
+        """Return what unequal patients add to the standard error of an arm, or of the difference of two."""
+        weights = np.zeros(len(self.names))
+        weights[a] = 1.0
+        if b is not None:
+            weights[b] = -1.0
+        return leverage(self.pieces, weights, self.n_patients)
 
     def arm_variance(self, a: int) -> float:
         """Return the variance of one arm's mean: seeds and patients, never less than with its seeds fixed."""
-        return float(max(self.seed_variance[a] / self.seeds[a] + max(self.shared[a], 0.0), self.between[a, a]))
+        raised = self.leverage(a).factor ** 2
+        patients = raised * max(self.shared[a], 0.0), raised * self.between[a, a]
+        return float(max(self.seed_variance[a] / self.seeds[a] + patients[0], patients[1]))
 
     def arm_df(self, a: int) -> float:
         """Return Hillis' degrees of freedom of one arm's mean, at most patients - 1."""
         own = float(self.seed_variance[a] / self.seeds[a])
-        df = effective_df([own], [max(float(self.seed_df[a]), 1.0)], max(float(self.shared[a]), 0.0))
-        return min(float(df), self.n_patients - 1.0)
+        unequal = self.leverage(a)
+        patients = unequal.factor**2 * max(float(self.shared[a]), 0.0)
+        df = effective_df([own], [max(float(self.seed_df[a]), 1.0)], patients)
+        return min(float(df), unequal.df)
 
     def covariance(self) -> Array:
         """Return the covariance of the arm means (arms, arms) with the seed term on the diagonal (C*)."""
@@ -164,9 +178,17 @@ class Contrast:
 
 
 def design(
-    value: Array, covariance: Array, arm: Sequence[str], n_patients: int, deterministic: Collection[str] = ()
+    value: Array,
+    covariance: Array,
+    arm: Sequence[str],
+    n_patients: int,
+    deterministic: Collection[str] = (),
+    pieces: Sequence[Piece] = (),
 ) -> Design:
-    """Summarise columns (columns,) and their patient covariance (columns, columns) by arm, in order of appearance."""
+    """Summarise columns (columns,) and their patient covariance (columns, columns) by arm, in order of appearance.
+
+    pieces: the influence (columns, patients) of each class and fold, by which patients are unequal.
+    """
     names = tuple(dict.fromkeys(arm))
     member = np.array([[name == column for column in arm] for name in names], dtype=float)
     seeds = member.sum(axis=1).astype(int)
@@ -183,7 +205,8 @@ def design(
     columns = tuple(np.flatnonzero(row) for row in member)
     mean = np.array([v.mean() for v in values])
     df = (seeds - 1).astype(np.float64)
-    return Design(names, seeds, mean, variance, error, shared, between, n_patients, values, columns, covariance, df)
+    made = Design(names, seeds, mean, variance, error, shared, between, n_patients, values, columns, covariance, df)
+    return replace(made, pieces=tuple(Piece(weight @ piece.influence, piece.sizes) for piece in pieces))
 
 
 def moderated(design: Design) -> Design:
@@ -209,10 +232,11 @@ def compare(design: Design, a: int, b: int, *, shared_seeds: bool = False) -> Co
     if shared_seeds and design.seeds[a] == design.seeds[b] >= FEWEST_SHARED:
         return _crossed(design, a, b)
     own = [float(design.seed_variance[k] / design.seeds[k]) for k in (a, b)]
-    patients = max(float(design.shared[a] + design.shared[b] - 2 * design.between[a, b]), 0.0)
+    raised = design.leverage(a, b).factor ** 2
+    patients = raised * max(float(design.shared[a] + design.shared[b] - 2 * design.between[a, b]), 0.0)
     squared = sum(own) + patients
     # A single run has no spread and no degrees of freedom; where neither arm has any, `_contrast` limits the degrees of
-    # freedom to patients - 1.
+    # freedom to those of the patients.
     df = float(effective_df(own, [max(float(design.seed_df[k]), 1.0) for k in (a, b)], patients, design.raised))
     difference = float(design.mean[a] - design.mean[b])
     return _contrast(design, (a, b), difference, squared, patients, df, "Welch")
@@ -222,7 +246,7 @@ def compare_as_trained(design: Design, a: int, b: int) -> Contrast:
     """Compare the trained networks themselves: patients vary, seeds are fixed."""
     se = float(np.sqrt(design.fixed_variance(a, b)))
     difference = float(design.mean[a] - design.mean[b])
-    return Contrast(difference, se, design.n_patients - 1.0, se, 0.0, "clustered, seeds fixed")
+    return Contrast(difference, se, design.leverage(a, b).df, se, 0.0, "clustered, seeds fixed")
 
 
 def resampled_contrast(difference: Array, test_to_train: float) -> Contrast:
@@ -259,6 +283,7 @@ def _crossed(design: Design, a: int, b: int) -> Contrast:
     seeds = int(design.seeds[a])
     spread = float((design.values[a] - design.values[b]).var(ddof=1)) / 2
     patients = max(float(design.shared[a] + design.shared[b]) / 2 - _different_seeds(design, a, b), 0.0)
+    patients *= design.leverage(a, b).factor ** 2
     squared, df = crossed_terms(spread, patients, seeds)
     return _contrast(design, (a, b), float(design.mean[a] - design.mean[b]), squared, 2 * patients, df, "crossed")
 
@@ -286,7 +311,7 @@ def _contrast(
     own = float(design.between[pair[0], pair[0]] + design.between[pair[1], pair[1]])
     se = float(np.sqrt(squared)) if squared > ROUNDING * own else 0.0
     seeds = float(np.sqrt(max(squared - patients, 0.0)))
-    most = design.n_patients - 1.0
+    most = design.leverage(*pair).df
     readers = Contrast(difference, se, float(min(df, most)), float(np.sqrt(patients)), seeds, method)
     # A claim about the method cannot be surer than one about these very networks, whose test has more degrees of
     # freedom: the larger p of both keeps its size and finds more than the larger standard error with the fewer ones.

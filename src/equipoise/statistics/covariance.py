@@ -1,12 +1,13 @@
 """Estimate the covariance of a metric between all arms and seeds that is due to the sampling of test patients."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.statistics.influence import Influence
+from equipoise.statistics.unequal_patients import Piece
 
 Array = NDArray[np.float64]
 
@@ -16,7 +17,7 @@ class Estimates:
     """A metric of every column (columns,), its covariance (columns, columns), and the values per fold.
 
     `independent` is the variance if cases were independent (columns,); `by_fold` is (folds, columns). `influence` is
-    that of the patients (columns, patients), in each fold.
+    that of the patients (columns, patients), in each fold; `pieces` that of each class of cases, with its sizes.
     """
 
     value: Array
@@ -25,6 +26,7 @@ class Estimates:
     n_patients: int
     by_fold: Array
     influence: tuple[Array, ...] = ()
+    pieces: tuple[Piece, ...] = ()
 
 
 def estimates(folds: Sequence[Influence]) -> Estimates:
@@ -36,6 +38,7 @@ def estimates(folds: Sequence[Influence]) -> Estimates:
     count = len(folds)
     by_fold = np.stack([fold.value for fold in folds])
     patients = int(np.logical_or.reduce([fold.present for fold in folds]).sum())
+    folds = _with_equal_parts(folds)
     parts = range(len(folds[0].parts))
     covariance = sum(_gram([fold.parts[k] * _root(fold.counts[k]) for fold in folds]) for k in parts)
     totals = tuple(fold.total for fold in folds)
@@ -49,7 +52,40 @@ def estimates(folds: Sequence[Influence]) -> Estimates:
             covariance = covariance - _gram([fold.parts[k] * _root(int(fold.present.sum())) for fold in folds])
     independent = np.asarray(np.sum([fold.independent for fold in folds], axis=0))
     covariance, independent = np.asarray(covariance) / count**2, independent / count**2
-    return Estimates(by_fold.mean(axis=0), covariance, independent, patients, by_fold, totals)
+    return Estimates(by_fold.mean(axis=0), covariance, independent, patients, by_fold, totals, _pieces(folds))
+
+
+def _with_equal_parts(folds: Sequence[Influence]) -> Sequence[Influence]:
+    """Return the folds with as many parts each: one whose influence is not divided by class gets empty parts.
+
+    Average precision is compared by leaving out patients in a fold of few positive ones, and by its derivative, a part
+    for each class, in another.
+    """
+    most = max(len(fold.parts) for fold in folds)
+    if all(len(fold.parts) == most for fold in folds):
+        return folds
+    return [
+        replace(
+            fold,
+            parts=(*fold.parts, *[np.zeros_like(fold.parts[0])] * (most - len(fold.parts))),
+            counts=(*fold.counts, *[fold.counts[0]] * (most - len(fold.counts))),
+        )
+        for fold in folds
+    ]
+
+
+def _pieces(folds: Sequence[Influence]) -> tuple[Piece, ...]:
+    """Return the pieces of the folds up to the first that tests a patient again: repeats tell of the same patients."""
+    seen = np.zeros(len(folds[0].present), dtype=bool)
+    out: list[Piece] = []
+    for fold in folds:
+        if (seen & fold.present).any():
+            break
+        seen |= fold.present
+        # Without sizes all patients are equal.
+        pairs = fold.levers or zip(fold.parts, fold.sizes, strict=bool(fold.sizes))
+        out += [Piece(part, own) for part, own in pairs]
+    return tuple(out)
 
 
 def _root(patients: int) -> float:

@@ -7,6 +7,7 @@ code depends on the name of an endpoint.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from equipoise.statistics.side_rates import SidePrecision, SideRecall
 
 __all__ = ["Endpoint", "Kind", "described", "documented", "endpoint_named"]
 
+NEGATIVES_BEYOND = 5  # with fewer, a threshold is chance, and so was the winner in up to 37 % of audits of equal arms
 FAILURE_DICE = 0.1  # a segmentation below this Dice is a failure, not a poor result
 FAILURE_IOU = FAILURE_DICE / (2 - FAILURE_DICE)  # the same overlap
 FAILED_MM = 374.0  # of a structure that is missed: the diagonal of a BraTS image, by the rules of BraTS 2023
@@ -371,6 +373,20 @@ def _of_classes(record: Endpoint, classes: int) -> Endpoint:
         return record
     high, display = record.high_of_several, record.display_of_several
     return replace(record, high=record.high if high is None else high, display=display or record.display)
+
+
+def negatives_needed(endpoint: Endpoint) -> int | None:
+    """Return the patients without the positive class that a verdict on the endpoint needs; None where none decide.
+
+    Its threshold lies where `NEGATIVES_BEYOND` of them are expected beyond it.
+
+    >>> negatives_needed(described("sensitivity@0.95")), negatives_needed(AUC)
+    (100, None)
+    """
+    match = _AT_SPECIFICITY.match(endpoint.name)
+    if match is None or endpoint.needs != "scores":
+        return None
+    return ceil(NEGATIVES_BEYOND / (1.0 - float(match.group(1))) - 1e-9)
 
 
 def _at_specificity(name: str) -> Endpoint | None:

@@ -13,6 +13,8 @@ from equipoise.statistics.kinds import Endpoint
 _MARK = re.compile(r"9{3,}|10{3,}")
 _LONGEST_MM = 5000.0
 """Longer than any image of a person."""
+_PERFECT, _TIMES_OTHERS = 5, 5
+"""Perfect cases of one arm that are suspicious, and how many times as many as those of any other arm they must be."""
 _TIMES_A_MARK, _TIMES_DOUBTFUL = 2.0, 5.0
 """A mark is so many times the next value; so is a doubtful value that several cases share."""
 
@@ -48,6 +50,39 @@ def refuse_marks(table: Predictions, known: Mapping[str, Endpoint], failed: Mapp
                 f"--failure-value {name}={worst:.12g} states it."
             )
     return notes
+
+
+def perfect_marks(table: Predictions, known: Mapping[str, Endpoint], failed: Mapping[str, float]) -> list[str]:
+    """Return notes on best possible values that many cases of one arm have and next to none of any other arm.
+
+    A program that writes 0 for a failed case makes its worst cases the best ones. known, failed: as `refuse_marks`.
+    """
+    notes = []
+    test = table.where(table.split == "test")
+    for name, endpoint in known.items():
+        if name not in test.metrics or endpoint.higher_is_better:
+            continue
+        values = endpoint.judged(test.metrics[name])
+        best = float(endpoint.best) if math.isfinite(endpoint.best) else 0.0
+        if (values < best).any():
+            continue
+        perfect = {arm: _cases_at(test.where(test.arm == arm), name, endpoint, best) for arm in test.arms()}
+        arm = max(perfect, key=lambda one: perfect[one])
+        most, others = perfect.pop(arm), max(perfect.values(), default=math.inf)
+        if most < _PERFECT or others * _TIMES_OTHERS > most:
+            continue
+        beside = f", although failed cases were stated to be {failed[name]:g}" if name in failed else ""
+        notes.append(
+            f"{name} is {best:g}, the best possible value, in {most} cases of {arm} and in at most {others} of any "
+            f"other arm: if it marks failed cases there{beside}, {arm} wins by its failures; write what a failed case "
+            "counts as in its place."
+        )
+    return notes
+
+
+def _cases_at(rows: Predictions, name: str, endpoint: Endpoint, value: float) -> int:
+    """Return the number of cases in which a run of an arm has exactly this value."""
+    return len(np.unique(rows.case[endpoint.judged(rows.metrics[name]) == value]))
 
 
 def _is_mark(worst: float, following: float, unit: str) -> bool:

@@ -19,7 +19,9 @@ def parse_failure_values(given: Mapping[str, float] | Sequence[str]) -> dict[str
     try:
         values = {str(name): float(value) for name, value in pairs}
     except (TypeError, ValueError) as error:
-        raise PredictionError(f"the failure values {given!r} are not understood; write METRIC=VALUE") from error
+        raise PredictionError(
+            f"the failure values {given!r} are not understood; write METRIC=VALUE, with a point in the number"
+        ) from error
     if not np.isfinite(list(values.values())).all():
         raise PredictionError(f"the failure values {given!r} are not finite; write METRIC=VALUE with a number")
     return values

@@ -6,6 +6,7 @@ AUC: DeLong (1988), clusters Obuchowski (1997), one sort Sun & Xu (2014).
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,9 @@ Binary = Callable[[Array, Mask], tuple[float, Array]]
 PooledFunction = Callable[[NDArray[np.int64], Array], float]
 
 JACKKNIFE_GROUPS = 200
+HALVES, ROUGH = 100, 1.3
+"""Halves of the patients on which a user's metric is computed; a metric whose variance by them exceeds the jackknife's
+by this factor is not smooth."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Influence:
     `parts` are (columns, patients), one for each class of cases that is centred separately (so its number of patients
     in `counts` corrects the small-sample bias); `present` (patients,) marks patients with any case that counts.
     `independent` is each column's variance if all cases were independent, from which the design effect follows.
+    `sizes` (patients,), one for each part, are the numbers of cases of each patient, or what stands for them. `levers`
+    take the place of parts and sizes where classes are not centred separately, and patients are unequal within them.
     """
 
     value: Array
@@ -40,6 +46,8 @@ class Influence:
     counts: tuple[int, ...]
     present: Mask
     independent: Array
+    sizes: tuple[Array, ...] = ()
+    levers: tuple[tuple[Array, Array], ...] = ()
 
     @property
     def total(self) -> Array:
@@ -49,7 +57,7 @@ class Influence:
 
 def mean_influence(values: Array, masks: tuple[Mask, ...], patient: NDArray[np.int64], n_patients: int) -> Influence:
     """Average values (columns, n) within each class (mask of cases), then over classes; return metric and influence."""
-    value, parts, counts = np.zeros(len(values)), [], []
+    value, parts, counts, sizes = np.zeros(len(values)), [], [], []
     independent = np.zeros(len(values))
     for mask in masks:
         n = int(mask.sum())
@@ -58,11 +66,12 @@ def mean_influence(values: Array, masks: tuple[Mask, ...], patient: NDArray[np.i
         centred = (inside - mean[:, None]) / (n * len(masks))
         value += mean / len(masks)
         parts.append(_by_patient(centred, patient[mask], n_patients))
-        counts.append(int(_seen(patient[mask], n_patients).sum()))
+        sizes.append(_sizes(patient[mask], n_patients))
+        counts.append(int((sizes[-1] > 0).sum()))
         # The factor n / (n - 1) makes the variance unbiased for small classes.
         independent += (centred**2).sum(axis=1) * n / max(n - 1, 1)
     present = _seen(patient[np.logical_or.reduce(masks)], n_patients)
-    return Influence(value, tuple(parts), tuple(counts), present, independent)
+    return Influence(value, tuple(parts), tuple(counts), present, independent, tuple(sizes))
 
 
 def rank_influence(
@@ -72,13 +81,15 @@ def rank_influence(
     rows = [(binary or area)(score, truth) for score in scores]
     value = np.array([v for v, _ in rows])
     case = np.stack([u for _, u in rows])
-    parts, counts, independent = [], [], np.zeros(len(scores))
+    parts, counts, sizes, independent = [], [], [], np.zeros(len(scores))
     for mask in (truth, ~truth):
         own, who = np.compress(mask, case, axis=1), patient[mask]
         parts.append(_by_patient(own, who, n_patients))
-        counts.append(int(_seen(who, n_patients).sum()))
+        sizes.append(_sizes(who, n_patients))
+        counts.append(int((sizes[-1] > 0).sum()))
         independent += np.einsum("ck,ck->c", own, own) * len(who) / max(len(who) - 1, 1)
-    return Influence(value, tuple(parts), tuple(counts), _seen(patient, n_patients), independent)
+    present = _seen(patient, n_patients)
+    return Influence(value, tuple(parts), tuple(counts), present, independent, tuple(sizes))
 
 
 @dataclass(frozen=True)
@@ -202,7 +213,8 @@ def one_versus_rest(fold: Fold, n_patients: int, binary: Binary) -> Influence:
     value = np.mean([e.value for e in each], axis=0)
     total = np.asarray(np.mean([e.total for e in each], axis=0))
     independent = np.asarray(np.mean([e.independent for e in each], axis=0))
-    return Influence(value, (total,), (int(each[0].present.sum()),), each[0].present, independent)
+    levers = tuple((part / classes, own) for e in each for part, own in zip(e.parts, e.sizes, strict=True))
+    return Influence(value, (total,), (int(each[0].present.sum()),), each[0].present, independent, levers=levers)
 
 
 def recall_influence(right: Array, masks: tuple[Mask, ...], name: str, fold: Fold, n_patients: int) -> Influence:
@@ -226,7 +238,8 @@ def ratio_influence(counted: Array, of: Array, name: str, fold: Fold, n_patients
     count = int(_seen(fold.patient, n_patients).sum())
     part = _by_patient(case, fold.patient, n_patients)
     independent = (case**2).sum(axis=1) * size / np.maximum(size - 1, 1)
-    return Influence(value, (part,), (count,), _seen(fold.patient, n_patients), independent)
+    present, sizes = _seen(fold.patient, n_patients), _sizes(fold.patient, n_patients)
+    return Influence(value, (part,), (count,), present, independent, (sizes,))
 
 
 def jackknife_influence(fold: Fold, function: PooledFunction, name: str, n_patients: int) -> Influence:
@@ -244,9 +257,43 @@ def jackknife_influence(fold: Fold, function: PooledFunction, name: str, n_patie
     part = np.zeros((len(value), n_patients))
     lead = patients[[int(np.flatnonzero(shuffled % groups == g)[0]) for g in range(groups)]]
     part[:, lead] = -(groups - 1) / groups * (without - without.mean(axis=1, keepdims=True))
-    return Influence(
-        value, (part,), (groups,), _seen(patients, n_patients), (part**2).sum(axis=1) * groups / max(groups - 1, 1)
-    )
+    halves = _of_halves(fold, function, name, len(patients), inverse)
+    part *= np.sqrt(excess_of_halves(halves, without))
+    sizes = np.zeros(n_patients)
+    sizes[lead] = np.bincount(shuffled % groups, relative_sizes(fold, n_patients)[patients], groups)
+    independent = (part**2).sum(axis=1) * groups / max(groups - 1, 1)
+    return Influence(value, (part,), (groups,), _seen(patients, n_patients), independent, (sizes,))
+
+
+def _of_halves(fold: Fold, function: PooledFunction, name: str, patients: int, owner: NDArray[np.int64]) -> Array:
+    """Return the metric (columns, halves) on random halves of the patients; `owner`: the patient of each case.
+
+    Halves without one of the classes are left out, as are those on which the function is not defined.
+    """
+    stream, out = np.random.default_rng(1), []
+    for _ in range(HALVES):
+        keep = (stream.permutation(patients) < patients // 2)[owner]
+        if len(np.unique(fold.truth[keep])) < len(np.unique(fold.truth)):
+            continue
+        with suppress(PredictionError):
+            out.append([_number(function(fold.truth[keep], s[keep]), name) for s in fold.scores])
+    return np.array(out).reshape(-1, len(fold.scores)).T
+
+
+def excess_of_halves(halves: Array, without: Array) -> float:
+    """Return by how much halves of the patients vary more than leaving out one says; 1 where the metric is smooth.
+
+    halves, without: the metric (columns, halves) on halves, (columns, groups) without each group. Deleting half
+    estimates the variance of any metric that has one, deleting one only that of smooth metrics (Shao & Wu 1989). The
+    larger ratio counts, of the metric itself or of differences between columns.
+    """
+    ratios = [1.0]
+    groups = without.shape[1]
+    for many, one in ((halves, without), (halves - halves.mean(axis=0), without - without.mean(axis=0))):
+        of_halves = float(many.var(axis=1).sum()) if halves.shape[1] > 1 else 0.0
+        of_one = float((groups - 1) * one.var(axis=1).sum())
+        ratios.append(of_halves / of_one if of_one > 0 else 1.0)
+    return max(ratios) if max(ratios) > ROUGH else 1.0
 
 
 def candidate_influence(fold: Fold, metric: Callable[[Marks], float], n_patients: int) -> Influence:
@@ -258,7 +305,8 @@ def candidate_influence(fold: Fold, metric: Callable[[Marks], float], n_patients
     value, part = detection_influence(fold.marks, metric, fold.patient, n_patients)
     present = _seen(fold.patient, n_patients)
     n = int(present.sum())
-    return Influence(value, (part,), (n,), present, (part**2).sum(axis=1) * n / max(n - 1, 1))
+    sizes = _sizes(fold.patient, n_patients)
+    return Influence(value, (part,), (n,), present, (part**2).sum(axis=1) * n / max(n - 1, 1), (sizes,))
 
 
 def detection_influence(
@@ -293,6 +341,24 @@ def need_both_classes(truth: Mask, fold: Fold) -> None:
         raise PredictionError(
             f"{which} test case of fold {fold.number} is of the class in question; a ranking metric needs both classes"
         )
+
+
+def relative_sizes(fold: Fold, n_patients: int) -> Array:
+    """Return each patient's number of cases (patients,) over that of an equal one, in the class where it is largest.
+
+    It stands for the number of cases where the metric is no sum over classes: a patient with half of the cases of a
+    rare class decides it, however few of all cases these are. Equal patients, each of one class, have equal sizes.
+    """
+    sizes = np.zeros(n_patients)
+    for label in np.unique(fold.truth):
+        own = _sizes(fold.patient[fold.truth == label], n_patients)
+        sizes = np.maximum(sizes, own / own.sum() * int((own > 0).sum()))
+    return sizes
+
+
+def _sizes(patient: NDArray[np.int64], n_patients: int) -> Array:
+    """Return the number of cases of each patient (patients,)."""
+    return np.bincount(patient, minlength=n_patients).astype(np.float64)
 
 
 def _seen(patient: NDArray[np.int64], n_patients: int) -> Mask:

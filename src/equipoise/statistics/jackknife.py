@@ -10,11 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from equipoise.statistics.influence import JACKKNIFE_GROUPS, average_precision
+from equipoise.statistics.influence import (
+    JACKKNIFE_GROUPS,
+    Influence,
+    average_precision,
+    rank_influence,
+)
 from equipoise.statistics.panel import Fold, Panel
 
 _AT_ONCE = 4_000_000  # cases times groups in memory
 MANY_EVENTS = 200  # patients of the rarer class from which bias and the rest of the variance are negligible
+FEW_EVENTS_OF_A_PAIR = 30
+"""Patients of the rarer class below which two arms are compared by leaving out patients, too: their linear
+approximation told 6 equal arms apart in .09 of trials with 12 of them."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +46,38 @@ def jackknife(panel: Panel, positive: int | None, columns: NDArray[np.int64]) ->
     return Jackknife(sum(one.bias for one in known) / folds, sum(one.variance for one in known) / folds**2)
 
 
-def _of_fold(fold: Fold, positive: int | None, columns: NDArray[np.int64]) -> Jackknife | None:
+def precision_influence(fold: Fold, positive: int, n_patients: int) -> Influence:
+    """Return the influence on average precision: by its derivative, of few patients of a class by leaving out each.
+
+    Both classes must be present.
+    """
+    truth, scores = fold.truth == positive, fold.scores[:, :, positive]
+    plain = rank_influence(scores, truth, fold.patient, n_patients, average_precision)
+    if not 2 <= min(plain.counts) < FEW_EVENTS_OF_A_PAIR:
+        return plain
+    patients, owner, groups, shuffled = _groups(fold)
+    member = (shuffled % groups)[owner]
+    if any(len(np.unique(member[side])) < 2 for side in (truth, ~truth)):
+        return plain
+    without = np.stack([precision_without(score, truth, member, groups) for score in scores])
+    part = np.zeros((len(scores), n_patients))
+    lead = patients[[int(np.flatnonzero(shuffled % groups == g)[0]) for g in range(groups)]]
+    part[:, lead] = -(groups - 1) / groups * (without - without.mean(axis=1, keepdims=True))
+    levers = tuple(zip(plain.parts, plain.sizes, strict=True))
+    return Influence(plain.value, (part,), (groups,), plain.present, plain.independent, levers=levers)
+
+
+def _groups(fold: Fold) -> tuple[NDArray[np.int64], NDArray[np.int64], int, NDArray[np.int64]]:
+    """Return the patients, the place of each case's among them, the number of groups, and the patients shuffled."""
     patients, owner = np.unique(fold.patient, return_inverse=True)
     # Groups of patients beyond a limit, and shuffled: neighbours in the order of names may come from one site.
     groups = min(len(patients), JACKKNIFE_GROUPS)
-    member = (np.random.default_rng(0).permutation(len(patients)) % groups)[owner]
+    return patients, owner, groups, np.random.default_rng(0).permutation(len(patients))
+
+
+def _of_fold(fold: Fold, positive: int | None, columns: NDArray[np.int64]) -> Jackknife | None:
+    _, owner, groups, shuffled = _groups(fold)
+    member = (shuffled % groups)[owner]
     classes = [positive] if positive is not None else list(range(fold.scores.shape[2]))
     means, whole = np.zeros(groups), 0.0
     for index in classes:

@@ -20,6 +20,7 @@ from equipoise.statistics.influence import (
     recall_influence,
 )
 from equipoise.statistics.intervals import Bounds, auc_interval, logit_interval, mean_interval, quantile, rate_interval
+from equipoise.statistics.jackknife import precision_influence
 from equipoise.statistics.panel import Fold
 
 _EDGE = 0.01  # a corrected estimate stays inside (0, 1), where the logit exists
@@ -172,6 +173,8 @@ class _Rank(Balanced):
             return one_versus_rest(fold, n_patients, endpoint.needed_function())
         truth = fold.truth == positive
         need_both_classes(truth, fold)
+        if self.jackknifed:
+            return precision_influence(fold, positive, n_patients)
         return rank_influence(fold.scores[:, :, positive], truth, fold.patient, n_patients, endpoint.needed_function())
 
     def interval(self, endpoint: "Endpoint", estimate: Estimate) -> tuple[Bounds, Bounds | None]:
@@ -251,18 +254,17 @@ class Endpoint:
     (columns, n, classes), truth (n,)) -> values (columns, n), None for a per-case column; FREE of a scan's Marks;
     POOLED (truth (n,), scores (n, classes)) -> value.
     by_class: rare classes limit it. classes_alike: there is no positive class. probabilities: scores must be
-    probabilities.
-    display_of_several, high_of_several: `display` and `high` with more than two classes.
+    probabilities. display_of_several, high_of_several: `display` and `high` with more than two classes.
     companions: stems of endpoints to report with it. fails_below: a case with a smaller value is a failure and not a
     poor result; fewest_cases: with fewer, the interval of its mean is descriptive only. failed: the value
     of a failed case, where the range has no end; failed_known: whether the caller stated it; reach: the largest value
-    in these images, known from a rule that finds nothing. share_of, share_below: the
-    share of cases in which the metric of that stem is smaller. direction_known: False where the better direction is
-    unknown. distance_from_zero: values have a sign, and a case counts by their size.
+    in these images, known from a rule that finds nothing. share_of, share_below: the share of cases in
+    which the metric of that stem is smaller. direction_known: False where the better direction is unknown.
+    distance_from_zero: values have a sign, and a case counts by their size.
     chance: "prevalence" where that is the value of guessing; guessed: that value, where it is a number of the
-    endpoint itself. references: keys of `report.text.references`, of its
-    estimator. rules: codes of sentences for the methods paragraph. curve: the figure that shows its values.
-    in_contrast: shown with the primary endpoint where a split by case is contrasted with that by patient.
+    endpoint itself. references: keys of `report.text.references`, of its estimator. rules: codes of sentences for the
+    methods paragraph. curve: the figure that shows its values. in_contrast: shown with the primary endpoint where a
+    split by case is contrasted with that by patient.
     decimals: digits in a table of cases (None: not shown there), under the heading `short`.
     """
 

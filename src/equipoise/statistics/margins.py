@@ -75,7 +75,9 @@ def parse_margins(given: Mapping[str, float] | str | None) -> dict[str, float]:
         pairs = [one.rsplit("=", 1) for one in given.split(",")]
         margins = {name.strip(): float(value) for name, value in pairs}
     except ValueError as error:
-        raise PredictionError(f"the margins {given!r} are not understood; write ENDPOINT=X,ENDPOINT=X") from error
+        raise PredictionError(
+            f"the margins {given!r} are not understood; write ENDPOINT=X,ENDPOINT=X, with points in numbers"
+        ) from error
     if "" in margins or len(margins) < len(pairs):
         raise PredictionError(f"the margins {given!r} name an endpoint twice, or none; write ENDPOINT=X once each")
     return margins

@@ -15,6 +15,7 @@ from scipy.special import expit, logit, stdtr
 from equipoise.statistics.analysis import Analysis
 from equipoise.statistics.intervals import quantile
 from equipoise.statistics.kinds import Endpoint
+from equipoise.statistics.unequal_patients import effective_share, floor_of_variance
 
 Array = NDArray[np.float64]
 _T = np.linspace(0.0, 12.0, 601)  # quantiles of Student's t among which bounds are looked up; beyond, p is 0
@@ -118,8 +119,18 @@ def near_ends(analysis: Analysis, a: str, b: str) -> NearEnds | None:
         return None
     places = [arms.index(name) for name in (a, b)]
     patients = arms.n_patients if analysis.events is None else analysis.events
-    first, second = (ArmNearEnds(float(arms.mean[k]), float(arms.between[k, k]), max(patients, 1)) for k in places)
-    spread = first.variance * second.variance
+    # Of unequal patients fewer tell of an arm at its end, and its variance is raised as that of the difference.
+    unequal = arms.leverage(*places)
+    telling = max(patients * min((effective_share(piece.sizes) for piece in arms.pieces), default=1.0), 1)
+    first, second = (
+        ArmNearEnds(
+            float(arms.mean[k]),
+            float(arms.between[k, k]) * max(unequal.factor**2, floor_of_variance(arms.pieces, k)),
+            telling,
+        )
+        for k in places
+    )
+    own = float(arms.between[places[0], places[0]] * arms.between[places[1], places[1]])
     shared = float(arms.between[places[0], places[1]])
-    correlation = float(np.clip(shared / np.sqrt(spread), -1.0, 1.0)) if spread > 0 else 0.0
-    return NearEnds(first, second, correlation, arms.n_patients - 1.0)
+    correlation = float(np.clip(shared / np.sqrt(own), -1.0, 1.0)) if own > 0 else 0.0
+    return NearEnds(first, second, correlation, unequal.df)

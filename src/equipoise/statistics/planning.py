@@ -14,7 +14,7 @@ from equipoise.statistics.binormal import Cohort, draw
 from equipoise.statistics.comparison import Design, design
 from equipoise.statistics.covariance import estimates
 from equipoise.statistics.criterion import Criterion
-from equipoise.statistics.endpoints import AUC, described
+from equipoise.statistics.endpoints import AUC, described, negatives_needed
 from equipoise.statistics.kinds import Endpoint
 from equipoise.statistics.near_ends import ArmNearEnds, NearEnds, has_ends
 from equipoise.statistics.panel import Fold
@@ -183,6 +183,10 @@ def _too_few(endpoint: Endpoint, patients: int, cases: int, share: float) -> tup
         return (Reason("plan_of_few_events", events=rare, fewest=FEWEST_EVENTS),)
     if patients < FEWEST_EVENTS:
         return (Reason("plan_of_few_patients", patients=patients, fewest=FEWEST_EVENTS),)
+    negatives = negatives_needed(endpoint)
+    # Which class is the positive one is not known here: too few of the more frequent one are too few in any case.
+    if negatives is not None and max(rare, cases - rare) < negatives:
+        return (Reason("few_beyond", endpoint=endpoint.label, negatives=max(rare, cases - rare), fewest=negatives),)
     if cases < endpoint.fewest_cases:
         return (Reason("plan_of_few_cases", cases=cases, fewest=endpoint.fewest_cases, metric=endpoint.display),)
     return ()

@@ -7,6 +7,7 @@ more classes some may be exchanged and each AUC lie above one half: then the sco
 """
 
 from collections.abc import Collection, Mapping
+from shlex import quote
 
 import numpy as np
 from scipy.stats import rankdata
@@ -62,12 +63,15 @@ def refuse_turned(table: Predictions, positive: str | None) -> None:
         _refuse_exchanged(table)
         return
     shown = ", ".join(f"{arm} {area:.3f}" for arm, area in below)
-    whose = (
-        "every arm lies below 0.5" if len(below) == len(areas) else f"{len(below)} of {len(areas)} arms lies below 0.5"
-    )
+    every = len(below) == len(areas)
+    whose = "every arm lies below 0.5" if every else f"{len(below)} of {len(areas)} arms lies below 0.5"
+    other = next((one for one in table.classes if one != positive), "")
+    # One arm below chance beside others is not the statement's fault, which holds for all of them.
+    offered = positive is not None and second is not None and every
+    remedy = f"state the other class if high scores mean it (--positive {quote(other)}), " if offered else ""
     raise PredictionError(
         f"the AUC of {whose} ({shown}), as if the classes of the scores or of the truth were "
-        "exchanged; correct the columns, or confirm that they are right (--below-chance)"
+        f"exchanged; {remedy}correct the columns, or confirm that they are right (--below-chance)"
     )
 
 

@@ -288,6 +288,37 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Clustered:
+    """Class scores of patients with these `sizes`, of whom the first `positives` are positive in all their cases.
+
+    Much of a case's score is its patient's, shared by all arms, by the runs of an arm (`agreement`), or by nothing. The
+    shift moves the positive cases by 4 times itself, in units of the score.
+    """
+
+    sizes: tuple[int, ...]
+    positives: int
+    agreement: float = 0.6
+    gain: float = 1.2
+
+    def __call__(self, stream: np.random.Generator, design: Design, shift: Array) -> Panel:
+        """Draw one trial."""
+        patients = len(self.sizes)
+        patient = np.repeat(np.arange(patients), self.sizes)
+        cases, truth = len(patient), (patient < self.positives).astype(np.int64)
+        common = 0.6 * stream.standard_normal(patients)[patient] + 0.4 * stream.standard_normal(cases)
+        arms = len(design.seeds)
+        own = self.agreement * stream.standard_normal((arms, patients))[:, patient]
+        own += 0.3 * stream.standard_normal((arms, cases))
+        effect = self.gain + 4 * shift + design.effects(stream)
+        run = 0.1 * stream.standard_normal((len(design.arm), cases))
+        positive = expit(effect * (truth - 0.5) + common + own[design.arm] + run)
+        fold = Fold(
+            0, np.arange(cases).astype(str), patient, truth, np.stack([1 - positive, positive], axis=2), {},
+        )  # fmt: skip
+        return Panel(*_columns(design), (fold,), ("no", "yes"), patients, cases)
+
+
+@dataclass(frozen=True)
 class CrossValidated:
     """Linear discriminants of two equally informative sets of features, trained and tested in folds; arms 0 and 1.
 

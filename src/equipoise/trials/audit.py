@@ -150,6 +150,7 @@ def reading_options(settings: AuditSettings) -> AuditOptions:
         columns=columns, calls=tuple(one.name for one in CALLED), scores=scores_text(settings.scores),
         positive=settings.positive, primary=settings.primary, ignore=tuple(settings.ignore),
         below_chance=settings.below_chance, lists=tuple(lists), is_share=is_share,
+        common_cases=settings.common_cases,
     )  # fmt: skip
 
 

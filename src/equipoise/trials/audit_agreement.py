@@ -13,15 +13,18 @@ from equipoise.evaluation.external.agreement import (
     disjoint,
     same_truths,
     unpredicted,
+    valued,
 )
 from equipoise.evaluation.external.doubtful_arms import called_arms, perfect_arms
 from equipoise.evaluation.external.fold_sets import whole_folds
 from equipoise.evaluation.external.likeness import alike_arms, alike_cases, alike_patients
 from equipoise.evaluation.external.lists import TRAINING
 from equipoise.evaluation.external.other_parts import no_trained_rows, not_counted, not_trained
+from equipoise.evaluation.external.reference_patients import contradicted_patients
 from equipoise.evaluation.external.twins import joined_twins
 from equipoise.evaluation.predictions import Predictions
 from equipoise.statistics.margins import parse_margins
+from equipoise.trials.audit_plan import compared_metric
 from equipoise.trials.audit_settings import AuditSettings
 
 _APART = "No case was predicted by more than one arm, so arms cannot be compared, only listed case by case"
@@ -37,7 +40,7 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     alike_arms(collected.predictions)
     notes += alike_cases(collected.predictions, common_cases=common_cases)
     table, spelled = _same_persons(collected.predictions)
-    notes += spelled
+    notes += [*spelled, *(OnPersons(one) for one in contradicted_patients(table, collected.lists))]
     table, more = same_truths(table, common_cases=common_cases)
     notes += more
     table, on_persons = _persons(table, collected, settings)
@@ -45,7 +48,11 @@ def agreed(collected: Collected, settings: AuditSettings) -> tuple[Predictions, 
     table, more = alike_means(table)
     notes += more
     if common_cases:
+        cases = len(set(table.case[table.split == "test"].tolist()))
         table, more = common(table, _named_endpoints(settings))
+        notes += more
+        compared = compared_metric(table, collected, settings)
+        table, more = (table, []) if compared is None else valued(table, compared, cases)
         notes += more
     trained = [one for one in collected.lists if one.kind == TRAINING]
     notes += [note for one in trained for note in not_trained(table, one, allowed=allowed)]

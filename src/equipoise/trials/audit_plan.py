@@ -26,7 +26,7 @@ from equipoise.statistics.endpoints import (
     endpoint_named,
     of_case,
 )
-from equipoise.statistics.failure_marks import refuse_marks
+from equipoise.statistics.failure_marks import perfect_marks, refuse_marks
 from equipoise.statistics.failure_values import check_failure_values, parse_failure_values
 from equipoise.statistics.margins import check_margins, parse_margins, refuse_wide_margin
 from equipoise.statistics.own import describe_own, function_of, is_own, per_case_functions
@@ -93,6 +93,12 @@ def plan_of(table: Predictions, collected: Collected, settings: AuditSettings) -
         refuse_turned(table, settings.positive)
     allowed = {"cases_are_patients": settings.cases_are_patients, "common_cases": settings.common_cases}
     return AuditPlan(endpoints, own, tuple(chosen), tuple(notes), **allowed)
+
+
+def compared_metric(table: Predictions, collected: Collected, settings: AuditSettings) -> str | None:
+    """Return the column of metrics that an audit compares; None for scores and for one's own functions of all cases."""
+    primary = _primary(table, settings.primary, _structures(collected, settings.regions))[0]
+    return primary if primary in table.metrics else None
 
 
 def _check_width(table: Predictions, margins: Mapping[str, float | None], own: Collection[str]) -> None:
@@ -194,7 +200,8 @@ def _failure_values(
     lower = {name: replace(one, higher_is_better=name not in plan["lower_is_better"]) for name, one in known.items()}
     directed = {k: one if one.direction_known else lower[k] for k, one in known.items()}
     check_failure_values(values, table, directed)
-    return {"failure_values": values}, refuse_marks(table, directed, values)
+    notes = [*refuse_marks(table, directed, values), *perfect_marks(table, directed, values)]
+    return {"failure_values": values}, notes
 
 
 def _asked(name: str, table: Predictions, own: Mapping[str, Any]) -> bool:

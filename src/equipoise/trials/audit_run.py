@@ -16,7 +16,7 @@ import numpy as np
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import Collected
-from equipoise.evaluation.external.agreement import NO_ROW, REASONS, LeftOut
+from equipoise.evaluation.external.agreement import NO_ROW, NO_TRUTH, REASONS, LeftOut
 from equipoise.evaluation.external.example_images import ImagesByCase, OutlinesByCase
 from equipoise.evaluation.external.other_parts import untested
 from equipoise.evaluation.predictions import Predictions
@@ -117,10 +117,13 @@ def _with_images(run: RunFolder, collected: Collected, folder: Path) -> RunFolde
 def _with_left_out(run: RunFolder, collected: Collected, after: Predictions, notes: Sequence[str]) -> RunFolder:
     """Keep how many test cases were left out and why: perhaps an arm lacks those on which it fails.
 
-    Cases of the reference that no arm predicted are among them.
+    Cases of the reference that no arm predicted, and predicted ones that it has no truth for, are among them.
     """
     before = collected.predictions
     cases = {*before.case[before.split == "test"].tolist(), *collected.unpredicted}
+    # Cases without a truth are in no table of predictions that have one.
+    untrue = (note.reasons.items() for note in collected.notes if isinstance(note, LeftOut))
+    cases |= {case for reasons in untrue for case, code in reasons if code == NO_TRUTH}
     lost = cases - set(after.case[after.split == "test"].tolist())
     if not lost:
         return run

@@ -196,7 +196,7 @@ def _of_tables(sources: Sequence[str], primary: str | None, settings: AuditSetti
     """Read predictions made elsewhere, by the functions and the checks of an audit."""
     given = [split_arm(one) for one in sources]
     collected = collect([(arm, Path(path)) for arm, path in given], reading_options(settings))
-    table, notes = agreed(collected, settings)
+    table, notes = agreed(collected, settings if primary is None else replace(settings, primary=primary))
     name = primary or _usual(table)
     if name in table.metrics and not of_case(name).direction_known:
         raise EquipoiseError(

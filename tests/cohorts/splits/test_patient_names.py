@@ -37,7 +37,7 @@ def cohort_with_spellings():
 def test_a_trial_divides_no_patient_between_spellings():
     cohort = with_one_spelling(cohort_with_spellings())
     assert len(set(cohort.patients.tolist())) == 60
-    assert "were taken for one" in cohort.notes[-1]
+    assert "was taken for one: " in cohort.notes[-1]
     protocol = Protocol.parse('[cohort]\nsource = "phantom"\n[[arms]]\nname = "a"\nmodel = "unet"\n')
     trial = plan(protocol, cohort_with_spellings(), "unused")
     (fold,) = trial.folds
@@ -63,7 +63,7 @@ def test_an_audit_counts_a_patient_once():
     columns |= {"truth": ["yes" if one else "no" for one in truth] * 2, "score_no": 1 - scores, "score_yes": scores}
     results = equipoise.audit(columns)
     assert results["cohort"]["patients"] == 40
-    assert any("were taken for one" in warning for warning in results["warnings"])
+    assert any("each was taken for one: " in warning for warning in results["warnings"])
 
 
 def test_names_that_nobody_can_tell_apart_are_one_and_said_to_be_so() -> None:
@@ -73,3 +73,10 @@ def test_names_that_nobody_can_tell_apart_are_one_and_said_to_be_so() -> None:
         note = spelling_note(spellings)
         assert "differ only in Unicode" in note
         assert ascii(twin) in note
+
+
+def test_the_note_counts_patients_and_not_spellings() -> None:
+    assert spelling_note({"7": "007"}).startswith("Patients '007' and '7' were taken for one: their names differ")
+    two = spelling_note({"7": "007", "8": "08"})
+    assert two.startswith("2 patients are written in several ways (first '007' and '7'), and each was taken for one: ")
+    assert spelling_note({"7": "007", "07": "007"}).startswith("1 patient is written in several ways (first '007'")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from equipoise.errors import PredictionError
-from equipoise.evaluation.external.agreement import common, disjoint, same_truths, unpredicted
+from equipoise.evaluation.external.agreement import common, disjoint, same_truths, unpredicted, valued
 from equipoise.evaluation.external.tables import from_table
 from equipoise.evaluation.predictions import Predictions
 
@@ -76,6 +76,19 @@ def test_all_cases_that_are_left_out_are_counted_among_the_same() -> None:
     rows = {"arm": list("ababa"), "case": list("11223"), "dice": [nan, nan, 0.3, 0.4, 0.5]}
     found = from_table(rows, cases_are_patients=True)
     assert [note.partition(" test ")[0] for note in common(found)[1]] == ["1 of 3", "1 of 3"]
+
+
+def test_a_value_that_one_arm_lacks_is_left_out_with_a_warning_that_this_may_favour_it() -> None:
+    nan = float("nan")
+    lacking = table(case=["1", "1", "2", "2", "3", "3"], dice=[0.2, 0.1, 0.3, nan, 0.5, 0.6])
+    kept, notes = valued(lacking, "dice")
+    assert kept.case.tolist() == ["1", "1", "3", "3"]
+    assert "1 of 3 test cases has no dice in b and was left out" in notes[0]
+    assert "if b failed there, this favours it" in notes[0]
+    assert notes[0].reasons == {"2": "no_value"}
+    assert valued(kept, "dice") == (kept, [])
+    with pytest.raises(PredictionError, match="b has no dice of any test case"):
+        valued(table(case=["1", "1", "2", "2"], dice=[0.2, nan, 0.3, nan]), "dice")
 
 
 def test_truths_without_a_prediction_are_named() -> None:

@@ -9,6 +9,8 @@ from sklearn.metrics import brier_score_loss
 from equipoise.cohorts.layouts.tables import with_points
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external import AuditOptions, Collected, collect
+from equipoise.evaluation.external.reading import RowNumbers
+from equipoise.evaluation.external.score_cells import plain_numbers
 from equipoise.evaluation.external.table_file import as_numbers
 
 PERCENTAGES = [2.8, 96.8, 40.0, 62.9, 7.5, 81.0]
@@ -102,3 +104,21 @@ def test_a_word_among_scores_is_refused_with_both_remedies(tmp_path: Path) -> No
     (tmp_path / "a.csv").write_text("\n".join(["case,truth,prob", *rows]) + "\n", encoding="utf-8")
     with pytest.raises(PredictionError, match="'lacking' .*in row 5, .*correct it, or leave its cell empty if the"):
         collect([("a", tmp_path / "a.csv")], AuditOptions(cases_are_patients=True))
+
+
+def test_a_column_without_any_score_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PredictionError, match=r"column 'Score' of .*t.csv is empty in all 6 rows.*--columns A.score="):
+        collected(tmp_path, [""] * 6)
+    columns = {"case": np.array(["a"]), "score": np.array([None], dtype=object)}
+    with pytest.raises(PredictionError, match="if it holds formulas, open and save the file in Excel"):
+        plain_numbers(columns, ["score"], "v.xlsx", RowNumbers(np.array([2])), AuditOptions())
+
+
+def test_rows_without_a_score_are_named_by_their_number(tmp_path: Path) -> None:
+    cells = ["0.1", "", "0.3", "n/a", "0.5", "0.6"]
+    notes = [one for one in collected(tmp_path, cells).readings if "has no score" in one]
+    assert len(notes) == 1
+    assert notes[0].endswith("t.csv has no score in column 'Score' for 2 of 6 rows, the first of case 'c1' in row 3.")
+    one_cell = [one for one in collected(tmp_path, ["0.1", "0.2", ""]).readings if "has no score" in one]
+    assert one_cell[0].endswith("t.csv has no score in column 'Score' of case 'c2' in row 4.")
+    assert not [one for one in collected(tmp_path, ["0.1"] * 6).readings if "has no score" in one]

@@ -1,5 +1,7 @@
 """Of which class a single score is, and what is to be corrected where the truth does not say."""
 
+import shlex
+
 import pytest
 
 from equipoise.errors import PredictionError
@@ -20,8 +22,28 @@ def test_the_positive_class_is_known_by_name_or_statement():
 
 
 def test_classes_of_unknown_sides_are_asked_about():
-    with pytest.raises(PredictionError, match=r"not clear of which class of the reference r.csv .*--positive malign"):
+    with pytest.raises(
+        PredictionError,
+        match=r"not clear of which class of the reference r.csv .*--positive benign or --positive malign\)",
+    ):
         read(["benign", "malign"])
+
+
+@pytest.mark.parametrize(
+    ("truths", "typed"),
+    [
+        (["keine Pneumonie", "Pneumonie"], ["--positive", "Pneumonie"]),
+        (["j", "n"], ["--positive", "j"]),
+        (["FALSCH", "WAHR"], ["--positive", "WAHR"]),
+        (["lung cancer", "no lung cancer"], ["--positive", "lung cancer"]),
+        (["abnormal", "normal"], ["--positive", "abnormal"]),
+        (["benign", "large mass"], ["--positive", "benign", "or", "--positive", "large mass"]),
+    ],
+)
+def test_the_proposed_class_is_no_denial_and_can_be_typed(truths, typed):
+    with pytest.raises(PredictionError) as raised:
+        read(truths)
+    assert shlex.split(str(raised.value).rpartition("(")[2].rstrip(")")) == typed
 
 
 def test_a_third_class_is_looked_for_in_the_truth_and_its_cases_can_be_left_out():

@@ -37,15 +37,17 @@ def one_spelling(names: Iterable[str]) -> dict[str, str]:
 
 
 def spelling_note(spellings: dict[str, str]) -> str:
-    """Return the remark on names that were taken for one patient."""
+    """Return the remark on names that were taken for one patient; spellings: every other spelling → the first."""
     other, first = next(iter(spellings.items()))
-    more = "" if len(spellings) == 1 else f", and {len(spellings) - 1} more"
-    if _looks(first) == _looks(other):
-        return f"Patients {first!a} and {other!a}{more} were taken for one: they look alike and differ only in Unicode"
-    return (
-        f"Patients {first!r} and {other!r}{more} were taken for one: their names differ only by blanks, case or "
-        "leading zeros"
-    )
+    invisible = _looks(first) == _looks(other)
+    names = f"{first!a} and {other!a}" if invisible else f"{first!r} and {other!r}"
+    how = "look alike and differ only in Unicode" if invisible else "differ only by blanks, case or leading zeros"
+    patients = len(set(spellings.values()))
+    if patients == 1 and len(spellings) == 1:
+        return f"Patients {names} were taken for one: {'they' if invisible else 'their names'} {how}"
+    whose = f"{patients} patients are written" if patients > 1 else "1 patient is written"
+    each = "each was taken for one" if patients > 1 else "was taken for one"
+    return f"{whose} in several ways (first {names}), and {each}: the spellings {how}"
 
 
 def _looks(name: str) -> str:

@@ -12,9 +12,10 @@ from equipoise.evaluation.predictions import Predictions
 
 _TRUTHS = ("truth_voxels", "n_ref")
 OTHER_TRUTH, OTHER_PATIENT, NO_ROW, NO_SCORE = "other_truth", "other_patient", "no_row", "no_score"
-UNDEFINED, UNPREDICTED = "undefined", "unpredicted"
-REASONS = (OTHER_TRUTH, OTHER_PATIENT, NO_ROW, NO_SCORE, UNDEFINED, UNPREDICTED)
-"""Why a case is left out: arms disagree on it, an arm has no row or no score of it, no arm has a value, or a row."""
+UNDEFINED, UNPREDICTED, NO_VALUE, NO_TRUTH = "undefined", "unpredicted", "no_value", "no_truth"
+REASONS = (OTHER_TRUTH, OTHER_PATIENT, NO_TRUTH, NO_ROW, NO_SCORE, NO_VALUE, UNDEFINED, UNPREDICTED)
+"""Why a case is left out: arms disagree on it, the reference has no truth, an arm has no row, score or value of the
+compared metric of it, no arm has a value, or a row."""
 
 
 class LeftOut(str):
@@ -126,6 +127,31 @@ def common(table: Predictions, judged: Collection[str] = ()) -> tuple[Prediction
     )
     table, more = _kept(table, note, reasons)
     return table, [*notes, *more]
+
+
+def valued(table: Predictions, metric: str, cases: int | None = None) -> tuple[Predictions, list[str]]:
+    """Keep the test cases of which every run of every arm has a value of the compared metric; the others are named.
+
+    That value may lack because the arm failed, and leaving the case out then favours it: the note says so.
+    cases: the number of test cases before any was left out, by default those of the table.
+    """
+    lacking = np.isnan(table.metrics[metric]) & (table.split == "test")
+    if not lacking.any():
+        return table, []
+    for arm in table.arms():
+        if lacking[(table.arm == arm) & (table.split == "test")].all():
+            raise PredictionError(
+                f"{arm} has no {metric} of any test case; fill the column in, or leave this arm out of the audit"
+            )
+    lost = sorted(set(table.case[lacking].tolist()))
+    cases = cases or len(set(table.case[table.split == "test"].tolist()))
+    arms = ", ".join(dict.fromkeys(table.arm[lacking].tolist()))
+    note = (
+        f"{len(lost)} of {cases} test cases {'have' if len(lost) > 1 else 'has'} no {metric} in {arms} and "
+        f"{'were' if len(lost) > 1 else 'was'} left out for all, as requested; if {arms} failed there, this favours "
+        "it: give the worst value in place of the empty cell."
+    )
+    return _kept(table, note, dict.fromkeys(lost, NO_VALUE))
 
 
 def alike_means(table: Predictions) -> tuple[Predictions, list[str]]:

@@ -33,7 +33,7 @@ class AuditOptions:
     nobody annotated, whose voxels count for no arm. below_chance: the labels of masks are right, although those of an
     arm look exchanged. lists: the files beside the predictions. arm: that of the file that is read; "" before that.
     arm_stated: whether the caller gave that file its arm (A=FILE) beside others.
-    is_share: whether a metric of this name is a share, 0 to 1.
+    is_share: whether a metric of this name is a share, 0 to 1. common_cases: cases without a truth are left out.
     """
 
     truth: Path | None = None
@@ -55,6 +55,7 @@ class AuditOptions:
     arm: str = ""
     arm_stated: bool = False
     is_share: Callable[[str], bool] = _no_share
+    common_cases: bool = False
 
 
 def parse_regions(given: str | Sequence[str] | Mapping[str, Sequence[int]] | None) -> dict[str, tuple[int, ...]]:

@@ -1,5 +1,6 @@
 """Called classes in place of scores: 0 and 1, or words as positive and negative, beside truths of any two names."""
 
+import re
 from collections.abc import Mapping, Sequence
 from shlex import quote
 
@@ -16,6 +17,14 @@ POSITIVES: Mapping[str, str] = {
 """Classes, in small letters, that a single score is about, with the other one."""
 
 
+_DENIALS = frozenset((
+    *("no", "not", "non", "none", "without", "absent", "n", "neg", "negative", "false", "0", "normal", "healthy"),
+    *("nein", "nicht", "kein", "keine", "keinen", "ohne", "negativ", "falsch", "gesund"),
+    *("sans", "pas", "aucun", "aucune", "faux", "négatif", "sain"),
+))  # fmt: skip
+"""First words of classes, in small letters, that something is absent: English, German, French."""
+
+
 def positive_of(classes: Sequence[str]) -> tuple[str, str] | None:
     """Return the positive and the negative of two classes by their names; None where these do not say.
 
@@ -25,6 +34,23 @@ def positive_of(classes: Sequence[str]) -> tuple[str, str] | None:
     small = {one.lower(): one for one in classes}
     pairs = [(small[yes], small[no]) for yes, no in POSITIVES.items() if {yes, no} == small.keys()]
     return pairs[0] if len(small) == len(classes) == 2 and pairs else None
+
+
+def to_name(classes: Sequence[str]) -> str:
+    """Return what to type for the positive class, quoted for a shell: the one that denies nothing, else any of them.
+
+    >>> to_name(["keine Pneumonie", "Pneumonie"]), to_name(["benign", "malignant lesion"])
+    ('--positive Pneumonie', "--positive benign or --positive 'malignant lesion'")
+    """
+    asserting = [one for one in classes if not _denies(one)]
+    offered = asserting if len(asserting) == 1 else classes
+    return " or ".join(f"--positive {quote(one)}" for one in offered)
+
+
+def _denies(name: str) -> bool:
+    """Whether a name says that something is not there, as "no tumour", "keine Pneumonie", "non-malignant", "n"."""
+    words = re.findall(r"[^\W_]+", name.casefold())
+    return bool(words) and (words[0] in _DENIALS or words[-1] in ("absent", "negative", "negativ"))
 
 
 def scores_of_calls(
@@ -72,7 +98,7 @@ def _in_classes(
     if sides is None:
         raise PredictionError(
             f"{source} has the predicted classes {', '.join(sorted(set(called)))} in {name!r}, and the truth has "
-            f"{' and '.join(classes)}; name the class that {pair[0]!r} means (--positive {classes[-1]})"
+            f"{' and '.join(classes)}; name the class that {pair[0]!r} means ({to_name(classes)})"
         )
     meaning = dict(zip(pair, sides, strict=True))
     how = f"{pair[0]!r} and {pair[1]!r} in {name!r} of {source} were read as {sides[0]!r} and {sides[1]!r}"

@@ -191,7 +191,7 @@ def _reference(options: AuditOptions) -> ListFile | None:
     findings = detections.true_findings(path)
     if findings is not None:
         return whole_file(path, FINDINGS, len(findings))
-    return read_list(path, "case", "truth", REFERENCE, options.columns)
+    return read_list(path, "case", "truth", REFERENCE, options.columns, without_empty=options.common_cases)
 
 
 def _values(reference: ListFile | None) -> dict[str, str] | None:

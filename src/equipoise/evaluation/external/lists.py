@@ -28,7 +28,8 @@ class ListFile:
 
     sha256: of the file, or over the hashes of a folder's files that were read. values: of a list, key → value.
     names: of a training list, "case" and "patient" → those that it names. others: the column of parts, where it has
-    one, and key → the part of what is not of the test part.
+    one, and key → the part of what is not of the test part. beside: of a reference, its further columns, each key →
+    cell; patient: which of them has the heading of patients, "" where none has.
     """
 
     path: str
@@ -40,6 +41,8 @@ class ListFile:
     values: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, frozenset[str]] = field(default_factory=dict)
     others: tuple[str, Mapping[str, str]] = ("", MappingProxyType({}))
+    beside: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    patient: str = ""
 
     def record(self) -> dict[str, object]:
         """Return what results.json says of the file."""
@@ -49,10 +52,13 @@ class ListFile:
         }  # fmt: skip
 
 
-def read_list(path: Path, key: str, value: str, kind: str, by_role: By = _NONE) -> ListFile:
+def read_list(
+    path: Path, key: str, value: str, kind: str, by_role: By = _NONE, *, without_empty: bool = False
+) -> ListFile:
     """Read key → value of two roles from a table (CSV, Excel, Parquet); refuse a key with two values.
 
-    by_role: role → columns as the caller states them, for this list alone or for all files.
+    by_role: role → columns as the caller states them, for this list alone or for all files. without_empty: rows with a
+    key and no value are not read; else they are refused, as rows without a key are.
     """
     table, columns, notes, used = _with_roles(path, (key, value), kind, by_role)
     for role in (key, value):
@@ -69,13 +75,15 @@ def read_list(path: Path, key: str, value: str, kind: str, by_role: By = _NONE) 
     first: dict[str, int] = {}
     pairs = list(zip(columns[key].astype(str).tolist(), columns[value].astype(str).tolist(), strict=True))
     for number, (name, cell) in zip(table.rows.tolist(), pairs, strict=True):
+        if name and not cell and without_empty:
+            continue
         if not name or not cell:
             empty, full = (value, f" of case {name!r}") if name else (key, "")
             count = sum(not all(pair) for pair in pairs)
             more = f" ({count} such rows)" if count > 1 else ""
             raise PredictionError(
                 f"the {kind} {path} has an empty cell in column {used[empty]!r}, row {number}{full}{more}; fill it in, "
-                "or remove the row"
+                f"or {'leave such cases out (--common-cases)' if name and kind == REFERENCE else 'remove the row'}"
             )
         if values.setdefault(name, cell) != cell:
             raise PredictionError(
@@ -85,7 +93,24 @@ def read_list(path: Path, key: str, value: str, kind: str, by_role: By = _NONE) 
         first.setdefault(name, number)
     roles = {role: used[role] for role in (key, value)}
     others = listed_parts(columns, key, used.keys(), str(path))
-    return ListFile(str(path), kind, len(values), table.sha256, roles, (*table.notes, *notes), values, others=others)
+    beside = _beside(table, columns, used, key) if kind == REFERENCE else {}
+    return ListFile(
+        str(path), kind, len(values), table.sha256, roles, (*table.notes, *notes), values, others=others,
+        beside=beside, patient=used.get("patient", ""),
+    )  # fmt: skip
+
+
+def _beside(table: TableFile, columns: Columns, used: Mapping[str, str], key: str) -> dict[str, dict[str, str]]:
+    """Return the columns that the list is not read for: name → key → cell, where a whole number has no point."""
+    keys = columns[key].astype(str).tolist()
+    read = {used[role] for role in used if role != "patient"}
+    cells = {name: ["" if one is None or one != one else str(one) for one in values.tolist()]
+             for name, values in table.columns.items() if name not in read}  # fmt: skip
+    same = {name: own for name, own in cells.items() if len(own) == len(keys)}
+    return {
+        name: {k: one.strip().removesuffix(".0") for k, one in zip(keys, own, strict=True)}
+        for name, own in same.items()
+    }
 
 
 def _with_roles(

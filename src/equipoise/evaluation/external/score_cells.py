@@ -31,13 +31,16 @@ def plain_numbers(
     """Return the columns `names` with percentages ("62,9 %") as numbers, the options with that scale, and notes.
 
     shown: what the file calls a column, where that is another name. Raises PredictionError for a cell without its sign
-    among percentages, and for a few that are no number at all.
+    among percentages, for a few that are no number at all, and for a column without any score.
     """
     notes = []
     for key in names:
         name = (shown or {}).get(key, key)
         cells = [_text(cell) for cell in columns[key].tolist()]
         filled = [index for index, cell in enumerate(cells) if cell.lower() not in MISSING]
+        if cells and not filled:
+            _refuse_empty(name, source, len(cells), options)
+        notes += _without_a_score(columns, cells, name, source, rows)
         signed = [index for index in filled if _WITH_SIGN.fullmatch(cells[index])]
         if not signed:
             _refuse_odd_cells(columns, cells, filled, name, source, rows)
@@ -73,6 +76,27 @@ def percentages(cells: NDArray[Any]) -> NDArray[np.float64] | None:
     if not filled or not all(filled):
         return None
     return np.array([np.nan if match is None else float(match[1].replace(",", ".")) for match in matches])
+
+
+def _without_a_score(columns: Columns, cells: list[str], name: str, source: str, rows: RowNumbers) -> list[str]:
+    """Return a note on rows without a score, which names the first by its number: ids may be hidden in what follows."""
+    empty = [index for index, cell in enumerate(cells) if cell.lower() in MISSING]
+    if not empty or not len(rows.numbers) or len(cells) != len(rows.numbers):
+        return []
+    many = f" for {len(empty)} of {len(cells)} rows, the first" if len(empty) > 1 else ""
+    return [f"{source} has no score in column {name!r}{many} {rows.of(empty[0], columns)}."]
+
+
+def _refuse_empty(name: str, source: str, rows: int, options: AuditOptions) -> None:
+    """Raise PredictionError for a column of scores without any score."""
+    # What a program writes as a formula has no value before a spreadsheet has computed and saved it.
+    excel = source.lower().endswith((".xlsx", ".xlsm"))
+    formulas = "if it holds formulas, open and save the file in Excel, " if excel else "fill it in, "
+    scope = f"{options.arm}." if options.arm else ""
+    raise PredictionError(
+        f"column {name!r} of {source} is empty in all {rows} rows, so no case has a score; {formulas}or say which "
+        f"column holds the scores (--columns {scope}score=NAME)"
+    )
 
 
 def _refuse_odd_cells(

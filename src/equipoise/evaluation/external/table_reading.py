@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from equipoise.evaluation.external import detections
 from equipoise.evaluation.external.audit_options import AuditOptions
 from equipoise.evaluation.external.case_folders import folders_of
+from equipoise.evaluation.external.cases_without_truth import with_truth
 from equipoise.evaluation.external.class_columns import other_sums, own_names, score_columns, with_scores
 from equipoise.evaluation.external.reading import Caution, Reading, RowNumbers, has_places
 from equipoise.evaluation.external.roles import known_metric, structures_of, with_roles
@@ -33,13 +34,14 @@ def reading_of(
     columns, notes = with_roles(raw, source, by_role, options.metric, options.subgroups, used=used, rows=rows)
     if has_places(columns):
         return Reading(source, detections.KIND, columns, (), table.sha256, readings=(*table.notes, *notes), used=used)
+    columns, untrue = with_truth(columns, source, options, truth, rows)
     columns, named = by_region(columns, list(options.regions), source, options.metric)
     columns, options, cells = plain_numbers(columns, score_columns(columns), source, rows, options, own_names(used))
     columns, more = with_scores(columns, source, options, truth, used, rows)
     columns, scaled = shares(columns, source, options, rows, signed=bool(signs))
     columns, means = means_over(columns, list(options.regions), source, options.metric)
     remarks = [*notes, *named, *cells, *signs, *more, *scaled, *means]
-    cautions = [one for one in remarks if isinstance(one, Caution)] + other_sums(columns, source)
+    cautions = [*untrue, *(one for one in remarks if isinstance(one, Caution)), *other_sums(columns, source)]
     plain, aside = without_words(columns, source, options.subgroups, arm_stated=options.arm_stated)
     words = {name: cells for name, cells in columns.items() if name not in plain}
     return Reading(

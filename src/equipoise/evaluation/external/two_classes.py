@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from equipoise.errors import PredictionError
 from equipoise.evaluation.external.audit_options import AuditOptions
-from equipoise.evaluation.external.called_classes import POSITIVES
+from equipoise.evaluation.external.called_classes import POSITIVES, to_name
 from equipoise.lookup import nearest
 
 
@@ -39,7 +39,7 @@ def sides(truths: Sequence[str], source: str, where: str, options: AuditOptions)
         return positive, seen[0]
     raise PredictionError(
         f"{source} has one score, but it is not clear of which class of {where} ({', '.join(seen)}); name the class "
-        f"(--positive {seen[-1]})"
+        f"that a high score means ({to_name(seen)})"
     )
 
 

@@ -10,10 +10,12 @@ from typing import Any
 from equipoise.evaluation.external import masks, nnunet
 from equipoise.report.results.recommendation import QUALITY, all_equivalent
 from equipoise.report.text.omissions import omission_in_words, why_left_out
-from equipoise.report.text.words import label_of, listed, plural
+from equipoise.report.text.words import label_of, listed, number, plural
 from equipoise.runfolder.read import RunFolder
+from equipoise.statistics.endpoints import PRIMARY_OF_SCORES
 
 Entry = Mapping[str, Any]
+AUC, CHANCE = PRIMARY_OF_SCORES.name, 0.5
 WHY = "this is an audit of predictions made elsewhere, and no ledger proves when the test set was opened"
 UNPROVEN_RUNS = "An audit cannot check that the runs of an arm are trainings of their own."
 # The keys are listed one by one, so that a new fact of the checklists is not claimed of an audit by default.
@@ -54,6 +56,36 @@ def use(results: Entry, names: Mapping[str, str]) -> str:
         if len(results["arms"]) == 1
         else "These predictions cannot answer this."
     )
+
+
+def beside_chance(results: Entry, names: Mapping[str, str]) -> str:
+    """Return the sentences on arms whose AUC is that of guesses or below, with its interval; "" where none is.
+
+    An arm like guesses is told of only where another one lies above all of its interval: else few cases may be why.
+    """
+    known = [(names[arm["name"]], arm["endpoints"].get(AUC) or {}) for arm in results["arms"]]
+    areas = [(name, area) for name, area in known if area.get("low") is not None and area.get("high") is not None]
+    best = max((area["low"] for _, area in areas), default=0.5)
+    poor = [(name, area) for name, area in areas if area["high"] < CHANCE]
+    guessed = [(name, area) for name, area in areas if area["low"] <= CHANCE <= area["high"] < best]
+    sentences = []
+    if poor:
+        sentences.append(
+            f"{_shown(poor)} below chance (AUC under 0.5): these scores rank cases worse than guesses do, unless they "
+            "stand for the other class, and then the order of the arms turns round too."
+        )
+    if guessed:
+        sentences.append(
+            f"{_shown(guessed)} not distinguishable from guesses (AUC 0.5): check that each row still has the scores "
+            "of its own case, which a column that was sorted alone has not."
+        )
+    return " ".join(sentences)
+
+
+def _shown(areas: Sequence[tuple[str, Entry]]) -> str:
+    """Return arms with their AUC and the verb."""
+    each = listed([f"{name} ({number(area['estimate'], 3)})" for name, area in areas])
+    return f"{each} {'is' if len(areas) == 1 else 'are'}"
 
 
 def _none_decided(results: Entry, arms: Sequence[str]) -> bool:

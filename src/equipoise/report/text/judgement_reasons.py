@@ -58,20 +58,30 @@ def bad_value(
 ) -> str:
     """Describe the first value that cannot be used; seed: of its run, None where the arm has one run."""
     what = {
-        "no_number": "is not a number",
+        "no_number": "is missing or no number",
         "out_of_range": f"lies outside {low:g} to {high:g}, the range of {endpoint}",
         "no_probability": "lies outside 0 to 1, so it is not a probability",
     }[fault]
     run = "" if seed is None else f", seed {seed}"
+    such = f" ({rows} such rows)" if rows > 1 else ""
     return (
-        f"{arm}{run}: {column or 'a score'} of case {case!r} {what} ({rows} such rows); {endpoint} needs a "
-        "valid value for every case."
+        f"{arm}{run}: {column or 'a score'} of case {case!r} {what}{such}; {endpoint} needs a valid "
+        "value for every case."
     )
 
 
 def constant_scores(arm: str) -> str:
     """Describe scores that do not depend on the case."""
     return f"{arm} gives every test case the same score; it has learned nothing or collapsed."
+
+
+def patient_prevails(cases: int, of: int, label: str | None) -> str:
+    """Say that one patient has a large share of the cases, of all or of a class, and what follows."""
+    which = f"test cases of class {label}" if label else "test cases"
+    return (
+        f"{cases} of {of} {which} ({100 * cases / of:.0f} %) are of one patient: the estimates are mostly about few "
+        "patients, and intervals are wider for it; check the patient column, or test more cases of other patients."
+    )
 
 
 def thin_fold(fold: int, patients: int, endpoint: str) -> str:
@@ -206,7 +216,7 @@ def _subject(endpoint: str, a: str, b: str | None) -> str:
 # function that is renamed loses the sentences of them.
 WRITERS = (
     missing_fold, no_finished_seed, missing_cases, cases_left_out, not_computable, no_predictions, uncertain_interval,
-    bad_value, constant_scores, thin_fold, look, looks_over_folds, unfinished_seeds, same_predictions,
+    bad_value, constant_scores, patient_prevails, thin_fold, look, looks_over_folds, unfinished_seeds, same_predictions,
     shared_run, repeated_runs, run_nearness, wide_margin,
     what_would_help,
     group_of_few_patients, group_of_few_events, group_without_arm, too_few_groups, no_variation_by_group, group_test,

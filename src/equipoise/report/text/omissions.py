@@ -6,6 +6,8 @@ from typing import Any
 from equipoise.evaluation.external.agreement import (
     NO_ROW,
     NO_SCORE,
+    NO_TRUTH,
+    NO_VALUE,
     OTHER_PATIENT,
     OTHER_TRUTH,
     UNDEFINED,
@@ -16,8 +18,10 @@ from equipoise.report.text.words import listed
 _WORDS = {
     OTHER_TRUTH: "arms state different truths for",
     OTHER_PATIENT: "arms name different patients for",
+    NO_TRUTH: "the reference has no truth for",
     NO_ROW: "an arm has no row of",
     NO_SCORE: "an arm has no score for",
+    NO_VALUE: "an arm has no number for",
     UNDEFINED: "no arm has a number for",
     UNPREDICTED: "no arm predicted",
 }

@@ -45,6 +45,24 @@ def few_patients(patients: int, fewest: int) -> str:
     )
 
 
+def few_beyond(endpoint: str, negatives: int, fewest: int, folds: int = 1) -> str:
+    """Describe few negative patients, whose highest scores decide a threshold by chance."""
+    where = "in a fold" if folds > 1 else "in the test set"
+    return (
+        f"Only {negatives} patients without the positive class {where}, and the threshold of {endpoint} needs at least "
+        f"{fewest}, because the few with the highest scores would decide it by chance; test more of them, or state a "
+        "lower specificity."
+    )
+
+
+def few_decide(endpoint: str, patients: float, fewest: int) -> str:
+    """Describe a metric of one's own whose difference a few patients decide, as an extreme case does."""
+    return (
+        f"The difference in {endpoint} rests on about {patients:.0f} patients, as where one extreme case decides, and "
+        f"its error is not known with fewer than {fewest}; choose a metric to which all cases contribute."
+    )
+
+
 def few_patients_yet(patients: int, fewest: int) -> str:
     """Describe an audit that grows and is looked at too early."""
     return f"Only {patients} test patients so far; a growing audit gives verdicts from {fewest} patients on."
@@ -112,8 +130,13 @@ def no_variation(a: str, b: str) -> str:
     return f"{a} and {b} do not differ on any patient or run, so there is no variation to test."
 
 
-def only_large_differences(events: int) -> str:
-    """Describe a valid test of few events."""
+def only_large_differences(events: int, unequal: bool = False) -> str:
+    """Describe a test of few events; unequal: some patients have several times the cases of the others."""
+    if unequal:
+        return (
+            f"Only {events} patients of the rarer class, and few of them have most of the cases: the test is wider for "
+            "it, and can detect only very large differences."
+        )
     return f"Only {events} patients of the rarer class: the test is valid but can detect only large differences."
 
 
@@ -210,9 +233,7 @@ def _failed(endpoint: str, unit: str, failed: float, **_others: Any) -> str:
 def _possible(arm: str, seen: float, patients: int, excluded: float, assumed: str, **_others: Any) -> str:
     """State the failures seen, the rate that they leave possible, and how to state another value of a failure."""
     option = f"--failure-value {quote(f'{assumed}=VALUE')}"
-    remedy = (
-        f" (no table tells how far {assumed} can go; to state the worst value of a case: {option})" if assumed else ""
-    )
+    remedy = f" (no table tells how far {assumed} goes; to state the worst value of a case: {option})" if assumed else ""
     alone = f"{arm} failed where the other arm did not"
     # Not a failure rate: cases in which both arms fail are none of these. A mean over runs, hence no whole number.
     if seen == 0:
@@ -382,7 +403,7 @@ def _adjusted(p: float, family: int) -> str:
 
 # Listed here and not registered by a decorator, so that one place shows all codes.
 WRITERS = (
-    no_verdict, unknown_patients, few_events, few_patients, few_patients_yet, both_perfect,
+    no_verdict, unknown_patients, few_events, few_patients, few_patients_yet, few_beyond, few_decide, both_perfect,
     turned_classes, few_cases, few_failures,
     one_seed, few_seeds, copied_runs, no_variation, only_large_differences, trained_networks, of_these_networks,
     not_inferior, better, secondary_in_sequence,

@@ -65,6 +65,8 @@ def answers(results: Entry, names: Mapping[str, str]) -> list[Answer]:
         return [Answer("How far has this trial progressed?", answer, detail)]
     first = [_with_budgets(_with_omission(_of_methods(_best(results, names, label), results), results), results)]
     rule = None if results.get("audit") else _rule(results, names, label)
+    poor = audit.beside_chance(results, names) if results.get("audit") else ""
+    first = [replace(one, answer=f"{one.answer} {poor}") for one in first] if poor else first
     use = Answer(_USE, audit.use(results, names)) if results.get("audit") else _use(results, names)
     # Beside the recommendation, which is worth what the labels are worth; after it, because it answers the question.
     use = replace(use, answer=f"{use.answer} {truth_in_words(results)}")
@@ -119,7 +121,7 @@ def _best(results: Entry, names: Mapping[str, str], label: str) -> Answer:
     if not pairs or all(pair["verdict"] in UNJUDGED for pair in pairs):
         reasons = list(dict.fromkeys(why(pair) for pair in pairs if pair["reason"]))
         cause = reasons[0] if reasons else "No arm has test predictions."
-        lacking = results.get("audit") and ("has no prediction for" in cause or "is not a number" in cause)
+        lacking = results.get("audit") and ("has no prediction for" in cause or "is missing or no number" in cause)
         # In the answer, which the terminal prints too.
         remedy = " Add what is lacking, or leave such cases out for every arm (--common-cases)." if lacking else ""
         return Answer(question, f"Inconclusive: no comparison reached a verdict. {cause}{remedy}")
