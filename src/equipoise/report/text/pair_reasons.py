@@ -233,7 +233,7 @@ def _failed(endpoint: str, unit: str, failed: float, **_others: Any) -> str:
 def _possible(arm: str, seen: float, patients: int, excluded: float, assumed: str, **_others: Any) -> str:
     """State the failures seen, the rate that they leave possible, and how to state another value of a failure."""
     option = f"--failure-value {quote(f'{assumed}=VALUE')}"
-    remedy = f" (no table tells how far {assumed} goes; to state the worst value of a case: {option})" if assumed else ""
+    remedy = f" (no table tells how far {assumed} goes; the worst value of a case: {option})" if assumed else ""
     alone = f"{arm} failed where the other arm did not"
     # Not a failure rate: cases in which both arms fail are none of these. A mean over runs, hence no whole number.
     if seen == 0:
