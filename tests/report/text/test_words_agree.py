@@ -15,9 +15,10 @@ from equipoise.report.pages.page import render
 from equipoise.report.results.entries import classification
 from equipoise.report.summary import results_of
 from equipoise.report.text.amounts import about
+from equipoise.report.text.design_reasons import more_patients_needed
 from equipoise.report.text.initialization import initialization
 from equipoise.report.text.judgement_reasons import what_would_help
-from equipoise.report.text.pair_reasons import difference, equivalent, more_patients_needed
+from equipoise.report.text.pair_reasons import difference, equivalent
 from equipoise.report.text.run_reasons import cheapest_of_tied
 from equipoise.report.text.words import interval, label_of, number, percentage
 from equipoise.runfolder.read import JobRecord, read_folder

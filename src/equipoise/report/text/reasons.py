@@ -6,6 +6,7 @@ from typing import Any
 
 from equipoise.report.text import (
     budget_reasons,
+    design_reasons,
     earlier_reasons,
     judgement_reasons,
     pair_reasons,
@@ -16,9 +17,11 @@ from equipoise.statistics.reasons import Reason
 
 WRITERS: Mapping[str, Callable[..., str]] = {
     writer.__name__: writer
-    for module in (budget_reasons, earlier_reasons, judgement_reasons, pair_reasons, plan_reasons, run_reasons)
+    for module in (
+        budget_reasons, design_reasons, earlier_reasons, judgement_reasons, pair_reasons, plan_reasons, run_reasons,
+    )
     for writer in module.WRITERS
-}
+}  # fmt: skip
 """Code → function that writes the sentence from the facts; it receives nested reasons as sentences."""
 
 
