@@ -14,6 +14,8 @@ from equipoise.deploy.outputs import label_values, sha256_of
 from equipoise.deploy.predictor import RESEARCH_ONLY, Answer, Bundle, memory_refusal
 
 ANSWER = "answer.json"
+RESUMED_BY = ("key", "parts")
+"""Fields of answer.json by which `predict` knows an answer again; they mean nothing elsewhere."""
 ANSWERED, FAILED = "answered", "failed"
 
 
@@ -46,6 +48,7 @@ def answer_case(
     row["warnings"] += written.warnings
     details = {
         "key": key,
+        "parts": [dict(files) for files in source.parts],
         "note": RESEARCH_ONLY,
         "row": row,
         "labels": label_values(bundle.contract) if answer.masks and not bundle.contract.overlapping else {},

@@ -48,11 +48,15 @@ class CaseInput:
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image with what is needed to write beside it: the scan of its first file, and the hashes of all files read."""
+    """An image with what is needed to write beside it: the scan of its first file, and the hashes of all files read.
+
+    sha256: by name. parts: for each of the case's images, the files beside it that were read with it.
+    """
 
     image: Image
     scan: Scan
     sha256: Mapping[str, str]
+    parts: tuple[Mapping[str, str], ...]
     remarks: tuple[str, ...]
 
 
@@ -221,7 +225,16 @@ def read_input(case: CaseInput, contract: Contract, limits: Limits = DEFAULT) ->
     first = scans[0]
     image = Image(array, first.spacing_mm[-(array.ndim - 1) :], None, first.affine)
     hashes = {Path(name).name: digest for scan in scans for name, digest in scan.sha256.items()}
-    return SourceImage(image, first, hashes, (*remarks, *converted))
+    parts = tuple(map(_parts, case.images, scans))
+    return SourceImage(image, first, hashes, parts, (*remarks, *converted))
+
+
+def _parts(path: Path, scan: Scan) -> dict[str, str]:
+    """Return name → SHA-256 of what was read beside a given file: the other half of a pair, the voxels of a header."""
+    if path.is_dir():
+        return {}
+    beside = {Path(name).name: digest for name, digest in scan.sha256.items()}
+    return {name: digest for name, digest in beside.items() if name != path.name}
 
 
 def _with_channels(scans: Sequence[Scan], path: Path, contract: Contract) -> tuple[NDArray[Any], tuple[str, ...]]:

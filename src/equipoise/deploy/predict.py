@@ -1,26 +1,23 @@
 """Answer many images with a bundle: a row for each in predictions.csv, failures too; the same command resumes."""
 
 import csv
-import hashlib
 import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from equipoise.atomic_write import write_json, write_text
-from equipoise.cohorts.formats.file_names import data_files
 from equipoise.deploy.answer_files import PAGE, check_formats, formats_of, loss_columns
-from equipoise.deploy.case_answer import ANSWER, FAILED, Settings, answer_case
+from equipoise.deploy.case_answer import FAILED, Settings, answer_case
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.inputs import CaseInput, find_cases, left_out
+from equipoise.deploy.kept_answers import answer_key, json_of, kept_row
 from equipoise.deploy.outputs import sha256_of
 from equipoise.deploy.page import index_page
 from equipoise.deploy.predictor import RESEARCH_ONLY, Bundle
 from equipoise.errors import EquipoiseError, Interrupted
-from equipoise.plain_files import inside, text_of
+from equipoise.plain_files import inside
 from equipoise.progress import Watch, silent
 from equipoise.runfolder.ownership import PREDICTIONS, claim, prove_ours
 from equipoise.runfolder.paths import DONE, file_stem
@@ -141,7 +138,7 @@ def _refuse_inside(out: Path, given: Sequence[Path]) -> None:
 def _claim(out: Path, bundle: Bundle) -> None:
     """Take a new folder, or one with answers of this very bundle."""
     if prove_ours(out, PREDICTIONS):
-        before = _read(out / STARTED).get("bundle")
+        before = json_of(out / STARTED).get("bundle")
         if before not in (None, bundle.sha256):
             raise EquipoiseError(f"{out} holds predictions of another bundle; name a new folder with --out")
     try:
@@ -151,18 +148,11 @@ def _claim(out: Path, bundle: Bundle) -> None:
         raise EquipoiseError(f"{out} cannot be written ({error}); name another folder with --out") from error
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(text_of(file)))
-    except (OSError, ValueError, TypeError, RecursionError):
-        return {}
-
-
 def _one(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings) -> tuple[dict[str, Any], bool]:
     """Answer one case, or take its answer that is there; return its row, and whether it was there."""
     try:
-        key = _key(case, bundle, settings)
-        kept = _kept(folder, key)
+        key = answer_key(case, bundle.sha256, settings)
+        kept = kept_row(folder, case, key)
         if kept is not None:
             return kept, True
         return answer_case(case, bundle, folder, settings, key), False
@@ -180,45 +170,6 @@ def _one(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings) -> t
 
 def _failure(case: CaseInput, bundle: Bundle, reason: str) -> dict[str, Any]:
     return {"case": case.id, "status": FAILED, "reason": reason, "warnings": [], "bundle": bundle.sha256}
-
-
-def _key(case: CaseInput, bundle: Bundle, settings: Settings) -> str:
-    """Return a hash of everything an answer depends on: bundle, settings, and the content of the case's files."""
-    digest = hashlib.sha256(f"{bundle.sha256}|{settings}|{case.series_uid}|{case.row}".encode())
-    for path in case.images:
-        # All files of a folder, and those beside a header that belong to it.
-        beside = (
-            sorted(path.parent.glob(f"{_bare(path)}.*")) if path.suffix.lower() in (".hdr", ".mhd", ".nhdr") else [path]
-        )
-        for file in data_files(path) if path.is_dir() else beside:
-            if file.is_file():
-                digest.update(f"{file.name}:{_hash(file, *_state(file))}|".encode())
-    return digest.hexdigest()
-
-
-def _state(file: Path) -> tuple[int, int]:
-    facts = file.stat()
-    return facts.st_mtime_ns, facts.st_size
-
-
-@lru_cache(maxsize=64)
-def _hash(file: Path, modified: int, size: int) -> str:  # noqa: ARG001 - they make the key of the cache
-    """Return the hash of a file, once for all images that lie in it."""
-    return sha256_of(file)
-
-
-def _bare(path: Path) -> str:
-    return path.name.split(".")[0]
-
-
-def _kept(folder: Path, key: str) -> dict[str, Any] | None:
-    """Return the row of an answer that is complete and was given to these very files; None where there is none."""
-    kept = _read(folder / ANSWER)
-    files = kept.get("files", {})
-    whole = kept.get("key") == key and isinstance(files, dict) and isinstance(kept.get("row"), dict)
-    if not whole or any(not (folder / name).is_file() for name in files):
-        return None
-    return dict(kept["row"]) if all(sha256_of(folder / name) == digest for name, digest in files.items()) else None
 
 
 def _columns(contract: Contract, formats: Sequence[str]) -> list[str]:
