@@ -1,6 +1,7 @@
 """Answer many images with a bundle: a row for each in predictions.csv, failures too; the same command resumes."""
 
 import csv
+import errno
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,12 +17,12 @@ from equipoise.deploy.kept_answers import answer_key, json_of, kept_row
 from equipoise.deploy.outputs import sha256_of
 from equipoise.deploy.page import index_page
 from equipoise.deploy.predictor import RESEARCH_ONLY, Bundle
-from equipoise.errors import EquipoiseError, Interrupted
+from equipoise.errors import EquipoiseError, Interrupted, in_one_line
 from equipoise.plain_files import inside
 from equipoise.progress import Watch, silent
 from equipoise.runfolder.ownership import PREDICTIONS, claim, prove_ours
 from equipoise.runfolder.paths import DONE, file_stem
-from equipoise.sinks import cell
+from equipoise.sinks import cell, encodable
 
 TABLE, INDEX, STARTED = "predictions.csv", "index.html", "started.json"
 
@@ -156,20 +157,36 @@ def _one(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings) -> t
         if kept is not None:
             return kept, True
         return answer_case(case, bundle, folder, settings, key), False
-    except EquipoiseError as error:
-        return _failure(case, bundle, str(error)), False
-    except OSError as error:
-        if error.filename is None or str(folder) in str(error.filename):
+    except Exception as error:  # whatever one case brings must not keep the others from their answers
+        if isinstance(error, OSError) and _cannot_write(error, folder):
             raise EquipoiseError(
                 f"{folder} cannot be written ({error}); free disk space, then run the same command again"
             ) from error
-        return _failure(case, bundle, f"its files cannot be read ({error}); check them"), False
-    except MemoryError:
-        return _failure(case, bundle, "there is not enough memory to predict it; give a smaller image"), False
+        return _failure(case, bundle, _reason(error)), False
+
+
+def _cannot_write(error: OSError, folder: Path) -> bool:
+    """Tell whether no other case could be written either; readers raise OSError too, some of them without a number."""
+    if error.filename is None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+    return str(folder) in str(error.filename)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, EquipoiseError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"its files cannot be read ({error}); check them"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory to predict it; give a smaller image"
+    kind = type(error).__name__
+    text = in_one_line(f"{kind}: {error}")
+    return f"it cannot be read or predicted ({text}); open its files with another tool and save them again"
 
 
 def _failure(case: CaseInput, bundle: Bundle, reason: str) -> dict[str, Any]:
-    return {"case": case.id, "status": FAILED, "reason": reason, "warnings": [], "bundle": bundle.sha256}
+    row = {"case": case.id, "status": FAILED, "reason": encodable(reason), "warnings": []}
+    return row | {"bundle": bundle.sha256}
 
 
 def _columns(contract: Contract, formats: Sequence[str]) -> list[str]:
