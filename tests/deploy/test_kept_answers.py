@@ -1,15 +1,20 @@
 """Resuming: an answer stays only where nothing that it was made of, and nothing that was written, has changed."""
 
 import gzip
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
-from test_predict import affine, rows, volume
+from deploy_bundles import contract_for
+from dicom_series import write_volume
+from test_predict import affine, rows, save, volume
 
+from equipoise.deploy.answer_files import possible_names
 from equipoise.deploy.case_answer import Settings
 from equipoise.deploy.inputs import CaseInput
 from equipoise.deploy.kept_answers import answer_key
+from equipoise.deploy.outputs import mask_files, mask_names
 from equipoise.deploy.predict import predict
 
 
@@ -83,3 +88,50 @@ def test_a_key_covers_which_halves_of_a_pair_are_there(tmp_path):
     assert answer_key(case, "c", settings) != before
     (tmp_path / "scan.hdr").write_bytes(b"another header, which is read first")
     assert answer_key(case, "b", settings) != before
+
+
+def listed(folder):
+    """The names in a folder, in their order."""
+    return sorted(file.name for file in folder.iterdir())
+
+
+@pytest.mark.long
+def test_a_case_that_fails_keeps_no_answer_of_before(tmp_path, pristine_bundle):
+    image, out = save(tmp_path / "a.nii.gz", volume(0)[0], affine()), tmp_path / "out"
+    predict(pristine_bundle, [image], out)
+    (out / "a" / "notes.txt").write_text("the user's own")
+    (tmp_path / "mine.html").write_text("the user's own")
+    (out / "a" / "page.html").symlink_to(tmp_path / "mine.html")
+    image.write_bytes(b"damaged")
+    assert predict(pristine_bundle, [image], out).failed == 1
+    assert listed(out / "a") == ["notes.txt", "page.html"]
+    assert (tmp_path / "mine.html").read_text() == "the user's own"
+    save(image, volume(0)[0] * 50, affine())
+    assert predict(pristine_bundle, [image], out).answered == 1
+    assert predict(pristine_bundle, [image], out, strict=True).failed == 1
+    assert listed(out / "a") == ["notes.txt", "page.html"]
+
+
+@pytest.mark.long
+def test_fewer_formats_leave_no_file_of_the_old_image(tmp_path, pristine_bundle):
+    write_volume(tmp_path / "s", (volume(0)[0] * 10).astype(np.int16).transpose(2, 1, 0), affine())
+    out = tmp_path / "out"
+    every = ("nifti", "json", "seg", "labelmap", "sr", "rtstruct", "page")
+    predict(pristine_bundle, [tmp_path / "s"], out, formats=every)
+    written = ["labelmap.dcm", "mask.nii.gz", "page.html", "rtstruct.dcm", "seg.dcm", "sr.dcm"]
+    assert listed(out / "s") == ["answer.json", *written]
+    # Whatever an answer may hold is known, so that nothing stays behind.
+    assert sorted(possible_names(contract_for())) == written
+    assert (out / "index.html").is_file()
+    predict(pristine_bundle, [tmp_path / "s"], out)
+    assert listed(out / "s") == ["answer.json", "mask.nii.gz"]
+    assert not (out / "index.html").exists()
+
+
+def test_masks_of_overlapping_regions_and_pictures_are_known_by_name():
+    overlapping = replace(contract_for(), regions={"all": (1, 2), "lesion": (2,)})
+    assert mask_names(overlapping) == ["mask-all.nii.gz", "mask-lesion.nii.gz"]
+    flat = np.zeros((2, 2), bool)
+    for contract in (overlapping, contract_for(), replace(contract_for(oriented=False), spatial_dims=2)):
+        files = mask_files(dict.fromkeys(contract.regions, flat), contract)
+        assert [name.split(".")[0] for name in mask_names(contract)] == list(files)

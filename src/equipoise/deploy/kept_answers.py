@@ -6,10 +6,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from equipoise.atomic_write import left_beside
 from equipoise.cohorts.formats.file_names import data_files
 from equipoise.cohorts.formats.nifti import PAIRS, pair_choices
 from equipoise.cohorts.formats.reading import suffix_of
+from equipoise.deploy.answer_files import possible_names
 from equipoise.deploy.case_answer import ANSWER, Settings
+from equipoise.deploy.contract import Contract
 from equipoise.deploy.inputs import CaseInput
 from equipoise.deploy.outputs import sha256_of
 from equipoise.plain_files import text_of
@@ -57,6 +60,21 @@ def _same_parts(case: CaseInput, parts: list[dict[str, str]]) -> bool:
         for path, of_image in zip(case.images, parts, strict=True)
         for name, digest in of_image.items()
     )
+
+
+def remove_answer(folder: Path, contract: Contract) -> None:
+    """Remove an answer of before with all of its files, so that none of an old image lies beside a new mask.
+
+    Only what answers of the contract write is removed: files of other names stay, and so do links. Raises OSError.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    # The record first: what a kill leaves is then no answer.
+    for name in (ANSWER, *possible_names(contract)):
+        file = folder / name
+        for one in (file, *left_beside(file)):
+            if one.is_file() and not one.is_symlink():
+                one.unlink()
 
 
 def json_of(file: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from equipoise.deploy.answer_files import PAGE, check_formats, formats_of, loss_
 from equipoise.deploy.case_answer import FAILED, Settings, answer_case
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.inputs import CaseInput, find_cases, left_out
-from equipoise.deploy.kept_answers import answer_key, json_of, kept_row
+from equipoise.deploy.kept_answers import answer_key, json_of, kept_row, remove_answer
 from equipoise.deploy.outputs import sha256_of
 from equipoise.deploy.page import index_page
 from equipoise.deploy.predictor import RESEARCH_ONLY, Bundle
@@ -94,6 +94,8 @@ def _answered(
     cases: Sequence[CaseInput], given: Sequence[Path], out: Path, loaded: Bundle, settings: Settings, watch: Watch
 ) -> Summary:
     _claim(out, loaded)
+    if PAGE in str(json_of(out / DONE).get("settings")):
+        (out / INDEX).unlink(missing_ok=True)  # it leads to pages that are made anew, or not at all
     (out / DONE).unlink(missing_ok=True)
     rows: list[dict[str, Any]] = []
     resumed = 0
@@ -150,19 +152,30 @@ def _claim(out: Path, bundle: Bundle) -> None:
 
 
 def _one(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings) -> tuple[dict[str, Any], bool]:
-    """Answer one case, or take its answer that is there; return its row, and whether it was there."""
+    """Answer one case, or take its answer that is there; return its row, and whether it was there.
+
+    A case that fails leaves no answer, neither one of before nor a part of this one.
+    """
     try:
         key = answer_key(case, bundle.sha256, settings)
         kept = kept_row(folder, case, key)
         if kept is not None:
             return kept, True
+        remove_answer(folder, bundle.contract)
         return answer_case(case, bundle, folder, settings, key), False
     except Exception as error:  # whatever one case brings must not keep the others from their answers
         if isinstance(error, OSError) and _cannot_write(error, folder):
-            raise EquipoiseError(
-                f"{folder} cannot be written ({error}); free disk space, then run the same command again"
-            ) from error
-        return _failure(case, bundle, _reason(error)), False
+            raise _unwritable(folder, error) from error
+        reason = _reason(error)
+    try:
+        remove_answer(folder, bundle.contract)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    return _failure(case, bundle, reason), False
+
+
+def _unwritable(folder: Path, error: OSError) -> EquipoiseError:
+    return EquipoiseError(f"{folder} cannot be written ({error}); free disk space, then run the same command again")
 
 
 def _cannot_write(error: OSError, folder: Path) -> bool:
