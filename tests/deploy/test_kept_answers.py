@@ -1,6 +1,7 @@
 """Resuming: an answer stays only where nothing that it was made of, and nothing that was written, has changed."""
 
 import gzip
+import json
 from dataclasses import replace
 
 import nibabel as nib
@@ -135,3 +136,27 @@ def test_masks_of_overlapping_regions_and_pictures_are_known_by_name():
     for contract in (overlapping, contract_for(), replace(contract_for(oriented=False), spatial_dims=2)):
         files = mask_files(dict.fromkeys(contract.regions, flat), contract)
         assert [name.split(".")[0] for name in mask_names(contract)] == list(files)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda kept: kept["row"].update(lesion_ml=9.99),
+        lambda kept: kept["row"].update(warnings=[]),
+        lambda kept: kept.update(candidates=[{"score": 1.0}]),
+        lambda kept: kept.update(row=[], seal=None),
+        lambda kept: kept.update(files={}),
+    ],
+)
+def test_an_answer_that_was_edited_is_made_again(tmp_path, pristine_bundle, edit):
+    image, out = save(tmp_path / "a.nii.gz", volume(0)[0] * 50, affine()), tmp_path / "out"
+    predict(pristine_bundle, [image], out)
+    table, record = (out / "predictions.csv").read_bytes(), out / "a" / "answer.json"
+    whole = record.read_bytes()
+    assert predict(pristine_bundle, [image], out).resumed == 1
+    kept = json.loads(whole)
+    edit(kept)
+    record.write_text(json.dumps(kept))
+    assert predict(pristine_bundle, [image], out).resumed == 0
+    assert (record.read_bytes(), (out / "predictions.csv").read_bytes()) == (whole, table)

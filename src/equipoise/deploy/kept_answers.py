@@ -11,7 +11,7 @@ from equipoise.cohorts.formats.file_names import data_files
 from equipoise.cohorts.formats.nifti import PAIRS, pair_choices
 from equipoise.cohorts.formats.reading import suffix_of
 from equipoise.deploy.answer_files import possible_names
-from equipoise.deploy.case_answer import ANSWER, Settings
+from equipoise.deploy.case_answer import ANSWER, Settings, seal_of
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.inputs import CaseInput
 from equipoise.deploy.outputs import sha256_of
@@ -46,11 +46,11 @@ def kept_row(folder: Path, case: CaseInput, key: str) -> dict[str, Any] | None:
     """Return the row of an answer that is complete and was given to these very files; None where there is none."""
     kept = json_of(folder / ANSWER)
     try:
-        if kept.get("key") != key or not _same_parts(case, kept["parts"]):
+        if kept.get("key") != key or kept.get("seal") != seal_of(kept) or not _same_parts(case, kept["parts"]):
             return None
         whole = all(sha256_of(folder / name) == digest for name, digest in kept["files"].items())
         return dict(kept["row"]) if whole else None
-    except (OSError, KeyError, TypeError, ValueError, AttributeError):
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return None  # edited, or of a version before: it is answered again
 
 
