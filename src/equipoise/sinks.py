@@ -31,6 +31,15 @@ def cell(value: Any) -> Any:
     return f"'{value}"
 
 
+def encodable(text: str) -> str:
+    r"""Return a text that any file and terminal takes: bytes of file names that are no UTF-8 become their codes.
+
+    >>> encodable("m\udcfcller"), encodable("müller")
+    ('m\\udcfcller', 'müller')
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def cells(values: Iterable[Any]) -> list[Any]:
     """Return a row of a CSV table, each value as by `cell`."""
     return [cell(value) for value in values]

@@ -11,7 +11,7 @@ from equipoise.deploy.dicom_report import Report
 from equipoise.deploy.dicom_segmentation import segmentation_bytes
 from equipoise.deploy.dicom_structures import structures_bytes
 from equipoise.deploy.inputs import CaseInput, SourceImage
-from equipoise.deploy.outputs import write_masks
+from equipoise.deploy.outputs import mask_names, write_masks
 from equipoise.deploy.page import case_page
 from equipoise.deploy.predictor import Answer, Bundle
 from equipoise.errors import EquipoiseError
@@ -22,6 +22,8 @@ NIFTI, JSON, SEG, LABELMAP, SR, RTSTRUCT, PAGE = "nifti", "json", "seg", "labelm
 FORMATS = (NIFTI, JSON, SEG, LABELMAP, SR, RTSTRUCT, PAGE)
 OF_MASKS = (SEG, LABELMAP, RTSTRUCT)
 """Formats that hold masks alone: of a bundle that answers with classes or candidates they are refused."""
+SEG_FILE, LABELMAP_FILE, SR_FILE, RTSTRUCT_FILE = "seg.dcm", "labelmap.dcm", "sr.dcm", "rtstruct.dcm"
+PAGE_FILE = "page.html"
 
 
 @dataclass
@@ -58,6 +60,11 @@ def loss_columns(contract: Contract, formats: Sequence[str]) -> list[str]:
     return [f"{name}_rtstruct_{what}" for name in contract.regions for what in ("dice", "volume_change")]
 
 
+def possible_names(contract: Contract) -> list[str]:
+    """Return the names of all files that `write_answer` may write for images of a contract, in any format."""
+    return [*mask_names(contract), SEG_FILE, LABELMAP_FILE, SR_FILE, RTSTRUCT_FILE, PAGE_FILE]
+
+
 def write_answer(
     folder: Path, case: CaseInput, bundle: Bundle, source: SourceImage, answer: Answer, formats: Sequence[str]
 ) -> Written:
@@ -67,7 +74,7 @@ def write_answer(
     contents = _dicom(written, bundle, source, answer, formats)
     if PAGE in formats:
         warnings = (*answer.warnings, *written.warnings)
-        contents["page.html"] = case_page(
+        contents[PAGE_FILE] = case_page(
             case.id, source.image, answer, warnings=warnings, channel=bundle.contract.channels[0], arm=bundle.arm,
             bundle=bundle.sha256, against=bundle.against,
         ).encode()  # fmt: skip
@@ -86,14 +93,14 @@ def _dicom(
     named = {"arm": bundle.arm, "bundle": bundle.sha256}
     contents: dict[str, bytes] = {}
     if answer.masks and (SEG in formats or SR in formats):
-        contents["seg.dcm"] = segmentation_bytes(answer.masks, source.scan, **named)
+        contents[SEG_FILE] = segmentation_bytes(answer.masks, source.scan, **named)
     if LABELMAP in formats:
-        contents["labelmap.dcm"] = segmentation_bytes(answer.masks, source.scan, **named, kind="LABELMAP")
+        contents[LABELMAP_FILE] = segmentation_bytes(answer.masks, source.scan, **named, kind="LABELMAP")
     if SR in formats:
-        segmentation, label = contents.get("seg.dcm", b""), bundle.contract.classes[-1]
-        contents["sr.dcm"] = Report(answer, source.scan, **named, segmentation=segmentation, label=label).encoded()
+        segmentation, label = contents.get(SEG_FILE, b""), bundle.contract.classes[-1]
+        contents[SR_FILE] = Report(answer, source.scan, **named, segmentation=segmentation, label=label).encoded()
     if RTSTRUCT in formats:
-        contents["rtstruct.dcm"], losses, remarks = structures_bytes(answer.masks, source.scan, **named)
+        contents[RTSTRUCT_FILE], losses, remarks = structures_bytes(answer.masks, source.scan, **named)
         for name, loss in losses.items():
             change = round(loss.volume_change, 6)
             written.columns |= {f"{name}_rtstruct_dice": round(loss.dice, 6), f"{name}_rtstruct_volume_change": change}

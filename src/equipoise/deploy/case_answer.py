@@ -2,11 +2,12 @@
 
 import hashlib
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from equipoise.atomic_write import write_json
+from equipoise.atomic_write import json_bytes, write_json
 from equipoise.cohorts.formats.limits import DEFAULT, Limits
 from equipoise.deploy.answer_files import write_answer
 from equipoise.deploy.inputs import CaseInput, SourceImage, read_input
@@ -14,6 +15,8 @@ from equipoise.deploy.outputs import label_values, sha256_of
 from equipoise.deploy.predictor import RESEARCH_ONLY, Answer, Bundle, memory_refusal
 
 ANSWER = "answer.json"
+RESUMED_BY = ("key", "parts", "seal")
+"""Fields of answer.json by which `predict` knows an answer again; they mean nothing elsewhere."""
 ANSWERED, FAILED = "answered", "failed"
 
 
@@ -46,6 +49,7 @@ def answer_case(
     row["warnings"] += written.warnings
     details = {
         "key": key,
+        "parts": [dict(files) for files in source.parts],
         "note": RESEARCH_ONLY,
         "row": row,
         "labels": label_values(bundle.contract) if answer.masks and not bundle.contract.overlapping else {},
@@ -56,8 +60,17 @@ def answer_case(
         "slices_from_to_mm": source.scan.header.get("slices_from_to_mm"),
         "files": {name: sha256_of(folder / name) for name in written.names},
     }
+    details["seal"] = seal_of(details)
     write_json(folder / ANSWER, details, public=True)  # last: it marks the case as answered
     return row
+
+
+def seal_of(details: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of all fields of answer.json but its seal, by which a row that was edited is noticed.
+
+    No proof against whoever makes the seal anew: everything that is needed for it lies in the file and the code.
+    """
+    return hashlib.sha256(json_bytes({name: value for name, value in details.items() if name != "seal"})).hexdigest()
 
 
 def _row(case: CaseInput, bundle: Bundle, source: SourceImage, answer: Answer) -> dict[str, Any]:

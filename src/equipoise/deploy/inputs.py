@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from equipoise.cohorts.layouts.same_grid import check_same_grid
 from equipoise.cohorts.layouts.tables import read_table
 from equipoise.deploy.contract import Contract
 from equipoise.errors import CohortError, EquipoiseError
+from equipoise.sinks import encodable
 
 ARRAYS, TABLES = frozenset({".npz", ".npy"}), frozenset({".csv", ".tsv"})
 _SECOND_HALVES = frozenset({".img", ".img.gz"})
@@ -48,11 +49,15 @@ class CaseInput:
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image with what is needed to write beside it: the scan of its first file, and the hashes of all files read."""
+    """An image with what is needed to write beside it: the scan of its first file, and the hashes of all files read.
+
+    sha256: by name. parts: for each of the case's images, the files beside it that were read with it.
+    """
 
     image: Image
     scan: Scan
     sha256: Mapping[str, str]
+    parts: tuple[Mapping[str, str], ...]
     remarks: tuple[str, ...]
 
 
@@ -65,6 +70,8 @@ def find_cases(paths: Iterable[str | Path], contract: Contract, series_uid: str 
     cases: list[CaseInput] = []
     for given in map(Path, paths):
         cases += _cases_of(given, contract, series_uid)
+    # A name from the file system may hold bytes that are no UTF-8, which no table or page could hold.
+    cases = [replace(case, id=encodable(case.id)) for case in cases]
     ids = [case.id for case in cases]
     repeated = sorted({name for name in ids if ids.count(name) > 1}) if len(set(ids)) < len(ids) else []
     if repeated:
@@ -91,13 +98,20 @@ def _cases_of(path: Path, contract: Contract, series_uid: str | None) -> list[Ca
 def _in_archive(path: Path) -> list[CaseInput]:
     """Return a case per image of an archive with `images`, else one; a damaged archive is one case with its refusal."""
     try:
-        count = len(rows(path, "images")) if "images" in open_arrays(path).names else None
-    except EquipoiseError as error:
+        count = _count_of(path) if "images" in open_arrays(path).names else None
+    except (EquipoiseError, OSError) as error:
         # Not raised: the other inputs still have answers, and this one a row.
         return [CaseInput(_stem(path), (path,), refusal=str(error))]
     if count is None:
         return [CaseInput(_stem(path), (path,))]
     return [CaseInput(f"{_stem(path)}-{row}", (path,), row=row) for row in range(count)]
+
+
+def _count_of(path: Path) -> int:
+    shape = rows(path, "images").shape
+    if not shape or not shape[0]:
+        raise RefusedFile(path, f"its array 'images' holds no images: its shape is {shape}", "save one image per row")
+    return int(shape[0])
 
 
 def _in_folder(folder: Path, contract: Contract, series_uid: str | None) -> list[CaseInput]:
@@ -134,7 +148,7 @@ def _sorted(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
 
 def left_out(paths: Iterable[str | Path]) -> list[str]:
     """Return the names of files in folders that are no images of a known kind, so that none vanishes unseen."""
-    return [file.name for path in map(Path, paths) if path.is_dir() for file in _sorted(path)[2]]
+    return [encodable(file.name) for path in map(Path, paths) if path.is_dir() for file in _sorted(path)[2]]
 
 
 def _grouped(
@@ -217,11 +231,24 @@ def read_input(case: CaseInput, contract: Contract, limits: Limits = DEFAULT) ->
     for path, scan in zip(case.images[1:], scans[1:], strict=True):
         check_same_grid(path, scan, case.images[0], scans[0])
     array, converted = _with_channels(scans, case.images[0], contract)
-    remarks = [f"{path.name}: {text}" for path, scan in zip(case.images, scans, strict=True) for text in scan.remarks]
+    remarks = [
+        encodable(f"{path.name}: {text}")
+        for path, scan in zip(case.images, scans, strict=True)
+        for text in scan.remarks
+    ]
     first = scans[0]
     image = Image(array, first.spacing_mm[-(array.ndim - 1) :], None, first.affine)
-    hashes = {Path(name).name: digest for scan in scans for name, digest in scan.sha256.items()}
-    return SourceImage(image, first, hashes, (*remarks, *converted))
+    hashes = {encodable(Path(name).name): digest for scan in scans for name, digest in scan.sha256.items()}
+    parts = tuple(map(_parts, case.images, scans))
+    return SourceImage(image, first, hashes, parts, (*remarks, *converted))
+
+
+def _parts(path: Path, scan: Scan) -> dict[str, str]:
+    """Return name → SHA-256 of what was read beside a given file: the other half of a pair, the voxels of a header."""
+    if path.is_dir():
+        return {}
+    beside = {encodable(Path(name).name): digest for name, digest in scan.sha256.items()}
+    return {name: digest for name, digest in beside.items() if name != encodable(path.name)}
 
 
 def _with_channels(scans: Sequence[Scan], path: Path, contract: Contract) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -249,6 +276,8 @@ def _read(path: Path, case: CaseInput, contract: Contract, limits: Limits) -> Sc
 def _read_arrays(path: Path, row: int | None, contract: Contract) -> Scan:
     """Read .npy, or .npz with `image` (or `images`), and perhaps `spacing_mm` and `affine`."""
     arrays = open_arrays(path)  # kept open: a file of many images is read once
+    if not arrays.names:
+        raise RefusedFile(path, "it holds no array", "save the image as `image`")
     key = "images" if row is not None else "image" if "image" in arrays.names else arrays.names[0]
     values = arrays[key] if row is None else rows(path, key)[row]
     dims, count = contract.spatial_dims, len(contract.channels)
@@ -261,6 +290,8 @@ def _read_arrays(path: Path, row: int | None, contract: Contract) -> Scan:
             f"its array {key!r} has the shape {values.shape} of {values.dtype.name}",
             f"save numbers as {axes} with {count} channels",
         )
+    if not values.size:
+        raise RefusedFile(path, f"its array {key!r} has no voxels: its shape is {values.shape}", "save it again")
     values, remark = with_finite_values(values, path, "refuse")
     spacing, affine = _placed(arrays, path, dims)
     header = {} if affine is not None or "spacing_mm" in arrays.names else {"spacing_unstated": True}
@@ -271,10 +302,14 @@ def _placed(
     arrays: ArrayFile | LargeArrayFile, path: Path, dims: int
 ) -> tuple[tuple[float, ...], NDArray[np.float64] | None]:
     """Return spacing and affine as far as the file states them; refuse two that contradict each other."""
-    affine = arrays["affine"].astype(np.float64) if "affine" in arrays.names and dims == 3 else None
-    if affine is not None and (affine.shape != (4, 4) or abs(np.linalg.det(affine[:3, :3])) < 1e-9):
-        raise RefusedFile(path, "its affine is not an invertible 4 × 4 matrix", "save the affine of voxels to RAS+ mm")
-    spacing = tuple(map(float, arrays["spacing_mm"].ravel())) if "spacing_mm" in arrays.names else None
+    affine = _numbers(arrays, "affine", path) if "affine" in arrays.names and dims == 3 else None
+    if affine is not None and not _is_place(affine):
+        raise RefusedFile(
+            path,
+            "its affine is not an invertible 4 × 4 matrix of finite numbers whose last row is 0 0 0 1",
+            "save the affine of voxels to RAS+ mm",
+        )
+    spacing = tuple(_numbers(arrays, "spacing_mm", path).ravel().tolist()) if "spacing_mm" in arrays.names else None
     if spacing is not None and len(spacing) != dims:
         raise RefusedFile(path, f"its spacing_mm has {len(spacing)} values", f"give {dims}, in the order of the axes")
     if affine is None:
@@ -283,3 +318,16 @@ def _placed(
     if spacing is not None and not np.allclose(spacing, by_affine, rtol=1e-3):
         raise RefusedFile(path, f"its spacing_mm {spacing} contradicts its affine {by_affine}", "save one of them")
     return by_affine, affine
+
+
+def _numbers(arrays: ArrayFile | LargeArrayFile, key: str, path: Path) -> NDArray[np.float64]:
+    values = arrays[key]
+    if values.dtype.kind not in "iuf":
+        raise RefusedFile(path, f"its {key} holds {values.dtype.name} and not real numbers", "save it as float64")
+    return values.astype(np.float64)
+
+
+def _is_place(affine: NDArray[np.float64]) -> bool:
+    if affine.shape != (4, 4) or not np.isfinite(affine).all() or not np.allclose(affine[3], (0, 0, 0, 1)):
+        return False
+    return bool(abs(np.linalg.det(affine[:3, :3])) >= 1e-9)

@@ -52,6 +52,12 @@ def mask_files(masks: Mapping[str, NDArray[np.bool_]], contract: Contract) -> di
     return {"mask": labels}
 
 
+def mask_names(contract: Contract) -> list[str]:
+    """Return the names of all files that `write_masks` may write for images of a contract."""
+    stems = [f"mask-{file_stem(name)}" for name in contract.regions] if contract.overlapping else ["mask"]
+    return [f"{stem}{'.png' if contract.spatial_dims == 2 else '.nii.gz'}" for stem in stems]
+
+
 def write_masks(
     folder: Path, masks: Mapping[str, NDArray[np.bool_]], contract: Contract, scan: Scan, source: Path
 ) -> list[str]:

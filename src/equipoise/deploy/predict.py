@@ -1,30 +1,28 @@
 """Answer many images with a bundle: a row for each in predictions.csv, failures too; the same command resumes."""
 
 import csv
-import hashlib
+import errno
 import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from equipoise.atomic_write import write_json, write_text
-from equipoise.cohorts.formats.file_names import data_files
 from equipoise.deploy.answer_files import PAGE, check_formats, formats_of, loss_columns
-from equipoise.deploy.case_answer import ANSWER, FAILED, Settings, answer_case
+from equipoise.deploy.case_answer import FAILED, Settings, answer_case
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.inputs import CaseInput, find_cases, left_out
+from equipoise.deploy.kept_answers import answer_key, json_of, kept_row, remove_answer
 from equipoise.deploy.outputs import sha256_of
 from equipoise.deploy.page import index_page
 from equipoise.deploy.predictor import RESEARCH_ONLY, Bundle
-from equipoise.errors import EquipoiseError, Interrupted
-from equipoise.plain_files import inside, text_of
+from equipoise.errors import EquipoiseError, Interrupted, in_one_line
+from equipoise.plain_files import inside
 from equipoise.progress import Watch, silent
 from equipoise.runfolder.ownership import PREDICTIONS, claim, prove_ours
 from equipoise.runfolder.paths import DONE, file_stem
-from equipoise.sinks import cell
+from equipoise.sinks import cell, encodable
 
 TABLE, INDEX, STARTED = "predictions.csv", "index.html", "started.json"
 
@@ -96,6 +94,8 @@ def _answered(
     cases: Sequence[CaseInput], given: Sequence[Path], out: Path, loaded: Bundle, settings: Settings, watch: Watch
 ) -> Summary:
     _claim(out, loaded)
+    if PAGE in str(json_of(out / DONE).get("settings")):
+        (out / INDEX).unlink(missing_ok=True)  # it leads to pages that are made anew, or not at all
     (out / DONE).unlink(missing_ok=True)
     rows: list[dict[str, Any]] = []
     resumed = 0
@@ -141,7 +141,7 @@ def _refuse_inside(out: Path, given: Sequence[Path]) -> None:
 def _claim(out: Path, bundle: Bundle) -> None:
     """Take a new folder, or one with answers of this very bundle."""
     if prove_ours(out, PREDICTIONS):
-        before = _read(out / STARTED).get("bundle")
+        before = json_of(out / STARTED).get("bundle")
         if before not in (None, bundle.sha256):
             raise EquipoiseError(f"{out} holds predictions of another bundle; name a new folder with --out")
     try:
@@ -151,74 +151,55 @@ def _claim(out: Path, bundle: Bundle) -> None:
         raise EquipoiseError(f"{out} cannot be written ({error}); name another folder with --out") from error
 
 
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(text_of(file)))
-    except (OSError, ValueError, TypeError, RecursionError):
-        return {}
-
-
 def _one(case: CaseInput, bundle: Bundle, folder: Path, settings: Settings) -> tuple[dict[str, Any], bool]:
-    """Answer one case, or take its answer that is there; return its row, and whether it was there."""
+    """Answer one case, or take its answer that is there; return its row, and whether it was there.
+
+    A case that fails leaves no answer, neither one of before nor a part of this one.
+    """
     try:
-        key = _key(case, bundle, settings)
-        kept = _kept(folder, key)
+        key = answer_key(case, bundle.sha256, settings)
+        kept = kept_row(folder, case, key)
         if kept is not None:
             return kept, True
+        remove_answer(folder, bundle.contract)
         return answer_case(case, bundle, folder, settings, key), False
-    except EquipoiseError as error:
-        return _failure(case, bundle, str(error)), False
+    except Exception as error:  # whatever one case brings must not keep the others from their answers
+        if isinstance(error, OSError) and _cannot_write(error, folder):
+            raise _unwritable(folder, error) from error
+        reason = _reason(error)
+    try:
+        remove_answer(folder, bundle.contract)
     except OSError as error:
-        if error.filename is None or str(folder) in str(error.filename):
-            raise EquipoiseError(
-                f"{folder} cannot be written ({error}); free disk space, then run the same command again"
-            ) from error
-        return _failure(case, bundle, f"its files cannot be read ({error}); check them"), False
-    except MemoryError:
-        return _failure(case, bundle, "there is not enough memory to predict it; give a smaller image"), False
+        raise _unwritable(folder, error) from error
+    return _failure(case, bundle, reason), False
+
+
+def _unwritable(folder: Path, error: OSError) -> EquipoiseError:
+    return EquipoiseError(f"{folder} cannot be written ({error}); free disk space, then run the same command again")
+
+
+def _cannot_write(error: OSError, folder: Path) -> bool:
+    """Tell whether no other case could be written either; readers raise OSError too, some of them without a number."""
+    if error.filename is None:
+        return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+    return str(folder) in str(error.filename)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, EquipoiseError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"its files cannot be read ({error}); check them"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory to predict it; give a smaller image"
+    kind = type(error).__name__
+    text = in_one_line(f"{kind}: {error}")
+    return f"it cannot be read or predicted ({text}); open its files with another tool and save them again"
 
 
 def _failure(case: CaseInput, bundle: Bundle, reason: str) -> dict[str, Any]:
-    return {"case": case.id, "status": FAILED, "reason": reason, "warnings": [], "bundle": bundle.sha256}
-
-
-def _key(case: CaseInput, bundle: Bundle, settings: Settings) -> str:
-    """Return a hash of everything an answer depends on: bundle, settings, and the content of the case's files."""
-    digest = hashlib.sha256(f"{bundle.sha256}|{settings}|{case.series_uid}|{case.row}".encode())
-    for path in case.images:
-        # All files of a folder, and those beside a header that belong to it.
-        beside = (
-            sorted(path.parent.glob(f"{_bare(path)}.*")) if path.suffix.lower() in (".hdr", ".mhd", ".nhdr") else [path]
-        )
-        for file in data_files(path) if path.is_dir() else beside:
-            if file.is_file():
-                digest.update(f"{file.name}:{_hash(file, *_state(file))}|".encode())
-    return digest.hexdigest()
-
-
-def _state(file: Path) -> tuple[int, int]:
-    facts = file.stat()
-    return facts.st_mtime_ns, facts.st_size
-
-
-@lru_cache(maxsize=64)
-def _hash(file: Path, modified: int, size: int) -> str:  # noqa: ARG001 - they make the key of the cache
-    """Return the hash of a file, once for all images that lie in it."""
-    return sha256_of(file)
-
-
-def _bare(path: Path) -> str:
-    return path.name.split(".")[0]
-
-
-def _kept(folder: Path, key: str) -> dict[str, Any] | None:
-    """Return the row of an answer that is complete and was given to these very files; None where there is none."""
-    kept = _read(folder / ANSWER)
-    files = kept.get("files", {})
-    whole = kept.get("key") == key and isinstance(files, dict) and isinstance(kept.get("row"), dict)
-    if not whole or any(not (folder / name).is_file() for name in files):
-        return None
-    return dict(kept["row"]) if all(sha256_of(folder / name) == digest for name, digest in files.items()) else None
+    row = {"case": case.id, "status": FAILED, "reason": encodable(reason), "warnings": []}
+    return row | {"bundle": bundle.sha256}
 
 
 def _columns(contract: Contract, formats: Sequence[str]) -> list[str]:

@@ -18,6 +18,9 @@ from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.scan import Scan
 from equipoise.cohorts.formats.volume_claim import GZIP_MAGIC, Nonfinite, as_scan, check_limits, stored_voxels
 
+PAIRS = frozenset({".hdr", ".img", ".hdr.gz", ".img.gz"})
+"""Endings of the two halves of a pair, in small letters."""
+
 
 def read_nifti(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite: Nonfinite = "refuse") -> Scan:
     """Read one .nii or .nii.gz file as (channel, z, y, x), x to the right, y to anterior, z to superior.
@@ -56,16 +59,20 @@ def read_pair(path: str | PathLike[str], *, limits: Limits = DEFAULT, nonfinite:
 
 def pair_of(path: str | PathLike[str]) -> tuple[Path, Path]:
     """Return the .hdr and the .img file that belong together, each perhaps packed; refused where one is missing."""
-    given = Path(path)
-    stem = _stem(given)
+    choices = pair_choices(Path(path))
     halves = []
-    for suffix in (".hdr", ".img"):
-        choices = [given.with_name(f"{stem}{ending}") for ending in (suffix, f"{suffix}.gz", suffix.upper())]
-        there = next((choice for choice in choices if choice.exists()), None)
+    for half in (choices[:3], choices[3:]):
+        there = next((choice for choice in half if choice.exists()), None)
         if there is None:
-            raise RefusedFile(path, f"its other half {choices[0].name!r} is missing", "put both files side by side")
+            raise RefusedFile(path, f"its other half {half[0].name!r} is missing", "put both files side by side")
         halves.append(there)
     return halves[0], halves[1]
+
+
+def pair_choices(path: Path) -> tuple[Path, ...]:
+    """Return the three names that the .hdr of a pair may have, the first there is read, and then three of its .img."""
+    endings = [ending for suffix in (".hdr", ".img") for ending in (suffix, f"{suffix}.gz", suffix.upper())]
+    return tuple(path.with_name(f"{_stem(path)}{ending}") for ending in endings)
 
 
 def _stem(path: Path) -> str:

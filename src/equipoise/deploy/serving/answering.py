@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.deploy.answer_files import JSON, NIFTI, PAGE, check_formats, formats_of
-from equipoise.deploy.case_answer import ANSWER, Settings, answer_case
+from equipoise.deploy.case_answer import ANSWER, RESUMED_BY, Settings, answer_case
 from equipoise.deploy.predictor import RESEARCH_ONLY, Bundle, TooMuchMemory
 from equipoise.deploy.serving.boundaries import Boundaries, Refused
 from equipoise.deploy.serving.contents import ZIP, Received, case_of, check_type, named, unpack
@@ -116,7 +116,8 @@ def _response(out: Path, formats: tuple[str, ...], warnings: tuple[str, ...]) ->
     """Return the one file that was asked for, or a zip file of all of them."""
     details = json.loads((out / ANSWER).read_bytes())
     contents = {name: (out / name).read_bytes() for name in details.pop("files")}
-    del details["key"]
+    for name in RESUMED_BY:
+        del details[name]
     if JSON in formats:
         contents["answer.json"] = (json.dumps(details, ensure_ascii=False) + "\n").encode()
     if formats == (PAGE,) or len(contents) == 1:
