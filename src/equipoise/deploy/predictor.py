@@ -20,7 +20,7 @@ from equipoise.deploy.contract import Contract
 from equipoise.deploy.file_reading import note
 from equipoise.deploy.golden import Room, check_golden, room_of
 from equipoise.deploy.inputs import read_path
-from equipoise.deploy.limits import outside
+from equipoise.deploy.limits import outside, shear_degrees
 from equipoise.deploy.openvino_network import FLOAT32
 from equipoise.deploy.runtimes import network_of
 from equipoise.deploy.windows import Floats, Network, class_logits, collected, sigmoid, softmax, voxel_logits
@@ -131,6 +131,12 @@ class Predictor:
             raise CohortError(
                 "the image states no position in space, so its orientation is not known, and the trial oriented its "
                 "images by theirs; give it as NIfTI, NRRD or DICOM"
+            )
+        sheared = shear_degrees(image)
+        if sheared and not (self.limits or {}).get("sheared"):
+            raise CohortError(
+                f"the image's axes are not at right angles but sheared by {sheared:.1f}°, as by a tilted gantry, and "
+                "sizes would be wrong; resample it to a rectangular grid first (dcm2niix does)"
             )
         found_outside = [] if self.limits is None else outside(self.limits, image, contract.channels)
         if strict and found_outside:
