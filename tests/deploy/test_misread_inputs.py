@@ -9,6 +9,7 @@ import pytest
 from deploy_bundles import contract_for, training_images
 
 from equipoise.cohorts.cohort import Image
+from equipoise.deploy.inputs import find_cases
 from equipoise.deploy.limits import limits_of, shear_degrees
 from equipoise.deploy.predict import predict
 from equipoise.deploy.predictor import Predictor
@@ -66,3 +67,27 @@ def test_a_trial_of_sheared_images_is_answered_as_it_was_judged():
     assert not Predictor(contract, lambda array: array, limits_of(images)).check(images[0])
     with pytest.raises(EquipoiseError, match="sheared by 20"):
         Predictor(contract, lambda array: array, limits_of(training_images(contract))).check(images[0])
+
+
+@pytest.mark.parametrize("names", ["a_0000 a_0001 a_0002", "a_0000 a_0001 a_0002 b_0000 b_0001", "a_0000", "0000 0001"])
+def test_numbers_of_cases_are_not_taken_for_those_of_channels(tmp_path, names):
+    contract = replace(contract_for(), channels=("axial", "coronal", "sagittal"))
+    for name in names.split():
+        (tmp_path / f"{name}.png").touch()
+    if names == "0000 0001":
+        assert [case.id for case in find_cases([tmp_path], contract)] == ["0000", "0001"]
+        return
+    with pytest.raises(EquipoiseError, match="give a table with the columns case and image_axial, image_coronal"):
+        find_cases([tmp_path], contract)
+
+
+def test_complete_sets_of_several_cases_are_channels(tmp_path):
+    contract = replace(contract_for(), channels=("t1", "t2"))
+    for name in ("a_0000", "a_0001", "b_0001", "b_0000"):
+        (tmp_path / f"{name}.nii").touch()
+    cases = {case.id: [file.name for file in case.images] for case in find_cases([tmp_path], contract)}
+    assert cases == {"a": ["a_0000.nii", "a_0001.nii"], "b": ["b_0000.nii", "b_0001.nii"]}
+    contract = replace(contract_for(), channels=("0000", "0001"))
+    for file in tmp_path.glob("b_*"):
+        file.unlink()
+    assert [case.id for case in find_cases([tmp_path], contract)] == ["a"]

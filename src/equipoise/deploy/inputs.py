@@ -60,7 +60,8 @@ def find_cases(paths: Iterable[str | Path], contract: Contract, series_uid: str 
     """List the cases in files, folders and tables (CSV, TSV), in their order.
 
     A folder of DICOM is one case, any other folder one case per image, or per group of files whose names end in the
-    channels' names (or 0000, 0001 …). Raises CohortError where two cases would have one name, or nothing is there.
+    channels' names (or 0000, 0001 …, where there are several groups and all are complete). Raises CohortError where two
+    cases would have one name, or nothing is there.
     """
     cases: list[CaseInput] = []
     for given in map(Path, paths):
@@ -112,7 +113,9 @@ def _in_folder(folder: Path, contract: Contract, series_uid: str | None) -> list
     named = {file: file.relative_to(folder).with_name(_stem(file)).as_posix() for file in images}
     endings = {file: channel_of(_stem(file), contract) for file in images}
     if len(contract.channels) > 1 and images and all(ending is not None for ending in endings.values()):
-        return _grouped(named, endings, contract)
+        cases = _grouped(named, endings, contract)
+        _refuse_doubtful_numbers(folder, named, cases, contract)
+        return cases
     return [CaseInput(name, (file,)) for file, name in named.items()]
 
 
@@ -154,15 +157,32 @@ def _grouped(
     return cases
 
 
+def _refuse_doubtful_numbers(
+    folder: Path, named: Mapping[Path, str], cases: Sequence[CaseInput], contract: Contract
+) -> None:
+    """Refuse names that end in 0000, 0001 … where these may be the numbers of cases as well as of channels."""
+    plain = {channel.lower() for channel in contract.channels}
+    numbers = [name for name in named.values() if name[-4:].isdigit() and name[-4:] not in plain]
+    # Three pictures nodule_0000 to nodule_0002 are three cases or the three channels of one. Several cases with every
+    # channel are no chance; one is, and so is a set with some of its numbers missing.
+    if not numbers or (len(cases) > 1 and all(case.refusal is None for case in cases)):
+        return
+    raise CohortError(
+        f"{folder} holds {numbers[0]!r} and the like, and whether 0000, 0001 … number the channels or cases of their "
+        "own is not clear, for only several cases with all channels each show it; give a table with the columns case "
+        f"and {', '.join(f'image_{channel}' for channel in contract.channels)}, or case and image"
+    )
+
+
 def channel_of(stem: str, contract: Contract) -> tuple[int, int] | None:
     """Return the channel that a name ends in and the length of that ending; None where it is not one channel's."""
-    matches = [
+    matches = {
         (index, len(ending) + 1)
         for index, channel in enumerate(contract.channels)
         for ending in (channel, f"{index:04d}")
         if stem.lower().endswith(tuple(f"{sign}{ending.lower()}" for sign in "-_."))
-    ]
-    return matches[0] if len(matches) == 1 else None
+    }
+    return matches.pop() if len(matches) == 1 else None
 
 
 def _in_table(path: Path, contract: Contract) -> list[CaseInput]:
