@@ -1,15 +1,20 @@
 """Inputs that could be read in two ways: each is a refusal with a remedy, or an answer with a warning."""
 
 import csv
+import io
+import json
+import zipfile
 from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
 from deploy_bundles import contract_for, training_images
+from dicom_series import write_volume
+from serving_client import served
 
 from equipoise.cohorts.cohort import Image
-from equipoise.deploy.inputs import find_cases
+from equipoise.deploy.inputs import find_cases, read_input
 from equipoise.deploy.limits import limits_of, shear_degrees
 from equipoise.deploy.predict import predict
 from equipoise.deploy.predictor import Predictor
@@ -91,3 +96,84 @@ def test_complete_sets_of_several_cases_are_channels(tmp_path):
     for file in tmp_path.glob("b_*"):
         file.unlink()
     assert [case.id for case in find_cases([tmp_path], contract)] == ["a"]
+
+
+def spoilt(folder, how):
+    """A series of six slices, the outermost of which cannot be known for one."""
+    write_volume(folder, np.random.default_rng(0).integers(0, 3, (6, 9, 8)).astype(np.int16), SPACING)
+    last = max(folder.iterdir())
+    content = last.read_bytes()
+    last.unlink()
+    name = f"{last.name}.dcm.part" if how == "part" else last.name
+    content = {"part": content, "zeros": bytes(len(content)), "empty": b"", "bare": content[132:]}[how]
+    (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.long
+def test_a_slice_that_is_no_dicom_is_told_in_the_row(tmp_path, pristine_bundle):
+    folders = [spoilt(tmp_path / how, how) for how in ("part", "zeros", "empty", "bare")]
+    write_volume(tmp_path / "whole", np.ones((6, 9, 8), np.int16), SPACING)
+    predict(pristine_bundle, [*folders, tmp_path / "whole"], tmp_path / "out")
+    table = rows(tmp_path / "out")
+    assert "left out" not in table.pop("whole")["warnings"]
+    for how, row in table.items():
+        assert (row["status"], row["sides"]) == ("answered", "5; 9; 8"), how
+        assert "1 file is no DICOM and left out, first 'IM0185" in row["warnings"], how
+        assert "an outer slice of the series may be missing" in row["warnings"], how
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["part", "zeros"])
+def test_a_server_tells_it_too(tmp_path, pristine_bundle, how):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for file in sorted(spoilt(tmp_path / "series", how).iterdir()):
+            archive.write(file, f"series/{file.name}")
+    with served(pristine_bundle, tmp_path) as client:
+        status, headers, content = client.ask("POST", "/predict?as=json", stream.getvalue(), "application/zip")
+    assert (status, json.loads(content)["row"]["sides"]) == (200, [5, 9, 8])
+    assert "1 file is no DICOM and left out" in headers["equipoise-warnings"]
+
+
+def test_the_image_of_an_archive_is_not_guessed(tmp_path, pristine_bundle):
+    scan, mask = values().transpose(2, 1, 0), np.zeros((6, 9, 8), np.uint8)
+    names = np.array(["a", "b"])
+    archives = {
+        "two": {"mask": mask, "scan": scan},
+        "none": {"weights": np.ones(3), "names": names},
+        "both": {"image": scan, "images": np.stack([scan] * 2)},
+        "one": {"names": names, "scan": scan, "ages": np.ones(3)},
+        "named": {"mask": mask, "image": scan},
+    }
+    for name, arrays in archives.items():
+        np.savez(tmp_path / f"{name}.npz", **arrays, affine=SPACING)
+    files = [tmp_path / f"{name}.npz" for name in archives]
+    predict(pristine_bundle, files, tmp_path / "out")
+    table = rows(tmp_path / "out")
+    assert [table[name]["status"] for name in archives] == ["failed"] * 3 + ["answered"] * 2
+    assert "several arrays that could be the image ('mask', 'scan')" in table["two"]["reason"]
+    assert "none of 'weights', 'names'" in table["none"]["reason"]
+    assert "both 'image' and 'images'" in table["both"]["reason"]
+    for name in ("one", "named"):
+        kept = np.asarray(nib.load(tmp_path / "out" / name / "mask.nii.gz").dataobj).transpose(2, 1, 0)
+        assert np.array_equal(kept, (scan > 0.5).astype(int) + (scan > 1.5)), name
+
+
+def test_images_of_several_cases_are_never_the_channels_of_one(tmp_path):
+    contract = replace(contract_for(oriented=False), spatial_dims=2, channels=("a", "b", "c"))
+    np.savez(tmp_path / "n.npz", images=np.zeros((3, 9, 8)))
+    (tmp_path / "t.csv").write_text("case,image\none,n.npz\n")
+    (case,) = find_cases([tmp_path / "t.csv"], contract)
+    with pytest.raises(EquipoiseError, match="'images' of several cases where one image belongs; give the file itself"):
+        read_input(case, contract)
+
+
+def test_an_empty_cell_of_a_table_is_not_the_folder_of_the_table(tmp_path):
+    write_volume(tmp_path, np.ones((6, 9, 8), np.int16), SPACING)
+    (tmp_path / "t.csv").write_text("case,image\nfirst,IM0000\nsecond,\n")
+    first, second = find_cases([tmp_path / "t.csv"], contract_for())
+    assert first.refusal is None
+    assert "row 2 of t.csv has nothing in the column image" in second.refusal
+    (tmp_path / "t.csv").write_text("image,age\nIM0000,3\n ,4\n")
+    assert [case.id for case in find_cases([tmp_path / "t.csv"], contract_for())] == ["IM0000", "row-2"]

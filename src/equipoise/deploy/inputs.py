@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts.cohort import Image
 from equipoise.cohorts.formats.array_stream import LargeArrayFile
 from equipoise.cohorts.formats.arrays import ArrayFile
-from equipoise.cohorts.formats.dicom import has_preamble
+from equipoise.cohorts.formats.dicom import has_preamble, passed_over
 from equipoise.cohorts.formats.file_names import data_files
 from equipoise.cohorts.formats.limits import DEFAULT, Limits
 from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
@@ -92,7 +92,10 @@ def _cases_of(path: Path, contract: Contract, series_uid: str | None) -> list[Ca
 def _in_archive(path: Path) -> list[CaseInput]:
     """Return a case per image of an archive with `images`, else one; a damaged archive is one case with its refusal."""
     try:
-        count = len(rows(path, "images")) if "images" in open_arrays(path).names else None
+        names = open_arrays(path).names
+        if {"image", "images"} <= set(names):
+            raise RefusedFile(path, "it holds both 'image' and 'images'", "save one image, or the images of all cases")
+        count = len(rows(path, "images")) if "images" in names else None
     except EquipoiseError as error:
         # Not raised: the other inputs still have answers, and this one a row.
         return [CaseInput(_stem(path), (path,), refusal=str(error))]
@@ -201,12 +204,21 @@ def _in_table(path: Path, contract: Contract) -> list[CaseInput]:
     cases = []
     for number, row in enumerate(lines, start=1):
         files = tuple(path.parent / row[column] for column in columns)
-        name = row[roles.case] if roles.case else _stem(files[0])
-        absent = next((file for file in files if not file.exists()), None)
+        name = row[roles.case] if roles.case else _stem(files[0]) if row[columns[0]] else ""
         series = (row.get(roles.series_uid) or None) if roles.series_uid else None
-        refusal = None if absent is None else f"row {number} of {path.name} names {absent.name}, which does not exist"
+        refusal = _absent(row, columns, files, f"row {number} of {path.name}")
         cases.append(CaseInput(name or f"row-{number}", files, series, refusal=refusal))
     return cases
+
+
+def _absent(row: Mapping[str, str], columns: Sequence[str], files: Sequence[Path], where: str) -> str | None:
+    """Return why a row has no image; None where all its files are there."""
+    # An empty cell would be the folder of the table itself, and a series may lie there.
+    empty = next((column for column in columns if not row[column]), None)
+    if empty is not None:
+        return f"{where} has nothing in the column {empty}; write the path of its image, or remove the row"
+    absent = next((file for file in files if not file.exists()), None)
+    return None if absent is None else f"{where} names {absent.name}, which does not exist"
 
 
 def _column_of(channel: str, images: Mapping[str, str], path: Path) -> str:
@@ -238,10 +250,20 @@ def read_input(case: CaseInput, contract: Contract, limits: Limits = DEFAULT) ->
         check_same_grid(path, scan, case.images[0], scans[0])
     array, converted = _with_channels(scans, case.images[0], contract)
     remarks = [f"{path.name}: {text}" for path, scan in zip(case.images, scans, strict=True) for text in scan.remarks]
+    remarks += [text for path in case.images for text in _beside_the_series(path)]
     first = scans[0]
     image = Image(array, first.spacing_mm[-(array.ndim - 1) :], None, first.affine)
     hashes = {Path(name).name: digest for scan in scans for name, digest in scan.sha256.items()}
     return SourceImage(image, first, hashes, (*remarks, *converted))
+
+
+def _beside_the_series(path: Path) -> list[str]:
+    """Tell what a folder holds beside DICOM: a slice that lost its ending or beginning may be among it."""
+    others = passed_over(path) if path.is_dir() else []
+    if not others:
+        return []
+    count = "1 file is" if len(others) == 1 else f"{len(others)} files are"
+    return [f"{count} no DICOM and left out, first {others[0].name!r}: an outer slice of the series may be missing"]
 
 
 def _with_channels(scans: Sequence[Scan], path: Path, contract: Contract) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -269,7 +291,7 @@ def _read(path: Path, case: CaseInput, contract: Contract, limits: Limits) -> Sc
 def _read_arrays(path: Path, row: int | None, contract: Contract) -> Scan:
     """Read .npy, or .npz with `image` (or `images`), and perhaps `spacing_mm` and `affine`."""
     arrays = open_arrays(path)  # kept open: a file of many images is read once
-    key = "images" if row is not None else "image" if "image" in arrays.names else arrays.names[0]
+    key = "images" if row is not None else _key_of(arrays, path)
     values = arrays[key] if row is None else rows(path, key)[row]
     dims, count = contract.spatial_dims, len(contract.channels)
     if values.ndim == dims and count == 1:
@@ -285,6 +307,23 @@ def _read_arrays(path: Path, row: int | None, contract: Contract) -> Scan:
     spacing, affine = _placed(arrays, path, dims)
     header = {} if affine is not None or "spacing_mm" in arrays.names else {"spacing_unstated": True}
     return Scan(values, spacing, affine, {str(path): arrays.sha256}, header=header, remarks=remark)
+
+
+def _key_of(arrays: ArrayFile | LargeArrayFile, path: Path) -> str:
+    """Return the name of the array that is the image: `image`, or the only one that can be; refuse a choice."""
+    names = [name for name in arrays.names if name not in ("spacing_mm", "affine")]
+    if "images" in names:
+        remedy = "give the file itself, which is a case for each, or save one as 'image'"
+        raise RefusedFile(path, "it holds 'images' of several cases where one image belongs", remedy)
+    if "image" in names or names == [""]:
+        return "image" if "image" in names else ""
+    # A mask or a heat map beside the scan has the same form, and an order of names says nothing.
+    possible = [name for name in names if arrays[name].ndim >= 2 and arrays[name].dtype.kind in "buif"]
+    if len(possible) != 1:
+        listed = ", ".join(map(repr, (possible or arrays.names)[:8]))
+        what = f"it holds several arrays that could be the image ({listed})" if possible else f"none of {listed} is one"
+        raise RefusedFile(path, what, "save the image under the name 'image'")
+    return possible[0]
 
 
 def _placed(
