@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from deploy_bundles import contract_for, training_images
 from dicom_series import write_volume
@@ -15,7 +16,7 @@ from serving_client import served
 
 from equipoise.cohorts.cohort import Image
 from equipoise.deploy.inputs import find_cases, read_input
-from equipoise.deploy.limits import limits_of, shear_degrees
+from equipoise.deploy.limits import limits_of, outside, shear_degrees
 from equipoise.deploy.predict import predict
 from equipoise.deploy.predictor import Predictor
 from equipoise.errors import EquipoiseError
@@ -177,3 +178,37 @@ def test_an_empty_cell_of_a_table_is_not_the_folder_of_the_table(tmp_path):
     assert "row 2 of t.csv has nothing in the column image" in second.refusal
     (tmp_path / "t.csv").write_text("image,age\nIM0000,3\n ,4\n")
     assert [case.id for case in find_cases([tmp_path / "t.csv"], contract_for())] == ["IM0000", "row-2"]
+
+
+def test_a_constant_image_is_told_and_strict_refuses_it(tmp_path, pristine_bundle):
+    for name, value in (("zero", 0), ("one", 1)):
+        nib.save(nib.Nifti1Image(np.full((8, 9, 6), value, np.int16), SPACING), tmp_path / f"{name}.nii")
+    nib.save(nib.Nifti1Image(values(), SPACING), tmp_path / "scan.nii")
+    files = sorted(tmp_path.glob("*.nii"))
+    predict(pristine_bundle, files, tmp_path / "out")
+    table = rows(tmp_path / "out")
+    assert "the image is constant (0 everywhere)" in table["zero"]["warnings"]
+    assert "the image is constant (1 everywhere)" in table["one"]["warnings"]
+    assert "constant" not in table["scan"]["warnings"]
+    predict(pristine_bundle, files, tmp_path / "strict", strict=True)
+    assert [row["status"] for row in rows(tmp_path / "strict").values()] == ["failed", "answered", "failed"]
+
+
+def test_one_constant_channel_of_several_is_named():
+    contract = contract_for(channels=("t1", "t2"))
+    images = training_images(contract)
+    image = replace(images[0], array=images[0].array * np.array([1, 0], np.float32).reshape(2, 1, 1, 1))
+    sentences = outside(limits_of(images), image, contract.channels)
+    assert [text for text in sentences if "constant" in text] == ["t2 is constant (0 everywhere)"]
+
+
+def test_dicom_whose_values_lie_in_other_bits_is_refused(tmp_path, pristine_bundle):
+    write_volume(tmp_path / "scan", np.random.default_rng(0).integers(0, 3, (6, 9, 8)).astype(np.int16), SPACING)
+    for file in (tmp_path / "scan").iterdir():
+        data = pydicom.dcmread(file)
+        data.BitsStored, data.HighBit = 12, 15
+        data.save_as(file)
+    predict(pristine_bundle, [tmp_path / "scan"], tmp_path / "out")
+    row = rows(tmp_path / "out")["scan"]
+    assert row["status"] == "failed"
+    assert "its HighBit is 15, where the 12 bits that are stored end at bit 11" in row["reason"]

@@ -62,13 +62,24 @@ def _range(values: Sequence[Any]) -> dict[str, Any]:
 
 
 def outside(limits: Mapping[str, Any], image: Image, channels: Sequence[str]) -> list[str]:
-    """Return a sentence for each property of the image that lies outside the training range; empty where none does."""
+    """Return a sentence for each property of the image that lies outside the training range; empty where none does.
+
+    An image, or a channel, of one value only lies outside every range.
+    """
     axes = AXES[-len(image.spacing_mm) :]
     return [
+        *_constant(image, channels),
         *_spacing(limits["spacing_mm"], image, axes),
         *_sides(limits["sides"], image, axes),
         *_levels(limits["levels"], image, channels),
     ]
+
+
+def _constant(image: Image, channels: Sequence[str]) -> list[str]:
+    """Tell of channels of one value: percentiles of an empty image may well lie among those of training images."""
+    names = ["the image"] if len(channels) == 1 else channels
+    pairs = zip(names, image.array, strict=True)
+    return [f"{name} is constant ({each.flat[0]:g} everywhere)" for name, each in pairs if each.min() == each.max()]
 
 
 def _spacing(limit: Mapping[str, Any], image: Image, axes: str) -> list[str]:
