@@ -1,6 +1,7 @@
 """Inputs that could be read in two ways: each is a refusal with a remedy, or an answer with a warning."""
 
 import csv
+import hashlib
 import io
 import json
 import zipfile
@@ -14,11 +15,12 @@ from deploy_bundles import contract_for, training_images
 from dicom_series import write_volume
 from serving_client import served
 
-from equipoise.cohorts.cohort import Image
+from equipoise.cohorts.cohort import Case, Image
+from equipoise.deploy.file_reading import count_unplaced
 from equipoise.deploy.inputs import find_cases, read_input
 from equipoise.deploy.limits import limits_of, outside, shear_degrees
 from equipoise.deploy.predict import predict
-from equipoise.deploy.predictor import Predictor
+from equipoise.deploy.predictor import Bundle, Predictor
 from equipoise.errors import EquipoiseError
 
 SPACING = np.diag([0.5, 1.0, 2.0, 1.0])
@@ -115,6 +117,7 @@ def spoilt(folder, how):
 def test_a_slice_that_is_no_dicom_is_told_in_the_row(tmp_path, pristine_bundle):
     folders = [spoilt(tmp_path / how, how) for how in ("part", "zeros", "empty", "bare")]
     write_volume(tmp_path / "whole", np.ones((6, 9, 8), np.int16), SPACING)
+    (tmp_path / "whole" / "README.TXT").write_text("a viewer")
     predict(pristine_bundle, [*folders, tmp_path / "whole"], tmp_path / "out")
     table = rows(tmp_path / "out")
     assert "left out" not in table.pop("whole")["warnings"]
@@ -212,3 +215,55 @@ def test_dicom_whose_values_lie_in_other_bits_is_refused(tmp_path, pristine_bund
     row = rows(tmp_path / "out")["scan"]
     assert row["status"] == "failed"
     assert "its HighBit is 15, where the 12 bits that are stored end at bit 11" in row["reason"]
+
+
+def unplaced_files(folder):
+    """The same volume in files that state no orientation, and in one that does."""
+    image = nib.Nifti1Image(values(), None)
+    image.set_sform(None, 0)
+    image.set_qform(None, 0)
+    nib.save(image, folder / "codes.nii")
+    sizes, raw = "8 9 6", values().transpose(2, 1, 0).astype("<f4").tobytes()
+    header = f"NRRD0005\ntype: float\ndimension: 3\nsizes: {sizes}\nspacings: 1 1 1\nendian: little\nencoding: raw\n\n"
+    (folder / "space.nrrd").write_bytes(header.encode() + raw)
+    header = f"NDims = 3\nDimSize = {sizes}\nElementType = MET_FLOAT\nElementDataFile = LOCAL\n"
+    (folder / "matrix.mha").write_bytes(header.encode() + raw)
+    nib.save(nib.MGHImage(values(), SPACING), folder / "flag.mgh")
+    content = bytearray((folder / "flag.mgh").read_bytes())
+    content[28:30] = bytes(2)
+    (folder / "flag.mgh").write_bytes(content)
+    nib.save(nib.Spm2AnalyzeImage(values(), SPACING), folder / "analyze.img")
+    (folder / "analyze.mat").unlink(missing_ok=True)
+    nib.save(nib.Nifti1Image(values(), SPACING), folder / "placed.nii")
+    names = ("codes.nii", "space.nrrd", "matrix.mha", "flag.mgh", "analyze.hdr", "placed.nii")
+    return [folder / name for name in names]
+
+
+def test_a_file_without_orientation_is_refused_where_the_trial_had_one(tmp_path, pristine_bundle):
+    *files, placed = unplaced_files(tmp_path)
+    predict(pristine_bundle, [*files, placed], tmp_path / "out")
+    table = rows(tmp_path / "out")
+    assert table.pop("placed")["status"] == "answered"
+    assert len(table) == 5
+    for case, row in table.items():
+        assert row["status"] == "failed", case
+        assert "left and right are not known" in row["reason"], case
+    bundle = Bundle(pristine_bundle)
+    for file in files:
+        with pytest.raises(EquipoiseError, match="states no orientation"):
+            bundle.predict(file)
+    bundle.files.record["reading"]["unplaced"] = 1
+    for file in files:
+        assert bundle.predict(file).masks
+    assert Predictor(replace(bundle.contract, oriented=False), bundle.network).predict(files[0]).masks
+
+
+def test_a_trial_of_files_without_orientation_is_known_by_its_cases(tmp_path):
+    *files, placed = unplaced_files(tmp_path)
+    cases = [
+        Case(file.name, file.name, lambda: None, sha256={file.name: hashlib.sha256(file.read_bytes()).hexdigest()})
+        for file in (files[0], placed, files[1])
+    ]
+    assert count_unplaced(cases, tmp_path) == 2
+    assert count_unplaced(cases[1:2], tmp_path) == 0
+    assert count_unplaced(cases, None) == 0

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts.formats.dicom_geometry import Slice, Stack, stack
-from equipoise.cohorts.formats.file_names import data_files, is_download
+from equipoise.cohorts.formats.file_names import data_files, is_document, is_download
 from equipoise.cohorts.formats.limits import DEFAULT, Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.sandbox import Sandbox, shared_sandbox
@@ -107,9 +107,10 @@ def _files(source: str | PathLike[str] | Iterable[str | PathLike[str]], limits: 
 def passed_over(folder: Path) -> list[Path]:
     """Return the files of a folder that `find_series` does not open: unfinished copies, and what says nowhere DICOM.
 
-    Geometry shows an inner slice among them, and no outermost one (a download that stopped, a file of zeros).
+    Documents are not among them: no slice is named like one. Geometry shows an inner slice among them, and no outermost
+    one (a download that stopped, a file of zeros).
     """
-    files = data_files(folder, downloads=True)
+    files = (path for path in data_files(folder, downloads=True) if not is_document(path.name))
     return [path for path in files if is_download(path.name) or not _is_dicom(path)]
 
 

@@ -18,6 +18,8 @@ _LEFT_BEHIND = frozenset({
     "system volume information", "@eadir", "lost+found", "dicomdir",
 })  # fmt: skip
 _DOWNLOADS = (".part", ".crdownload", ".tmp")
+# What the discs and archives of hospitals, and public sets, put beside the slices; no slice has such a name.
+_DOCUMENTS = (".txt", ".md", ".pdf", ".htm", ".html", ".xml", ".json", ".csv", ".tsv", ".inf", ".ini", ".exe", ".log")
 _UNFINISHED = ("~", ".swp", *_DOWNLOADS)
 
 
@@ -34,6 +36,11 @@ def is_left_behind(name: str) -> bool:
 def is_download(name: str) -> bool:
     """Tell whether a file of that name is a copy that has not ended: no data yet, but something that will be missed."""
     return not name.startswith(".") and name.lower().endswith(_DOWNLOADS)
+
+
+def is_document(name: str) -> bool:
+    """Tell whether a file of that name is a text, a table or a viewer, as they lie beside images."""
+    return name.lower().endswith(_DOCUMENTS)
 
 
 def is_data(path: PurePath, root: PurePath) -> bool:
