@@ -39,6 +39,7 @@ def answer_case(
     files. Raises EquipoiseError for a case that cannot be answered, OSError where nothing can be written.
     """
     source = read_input(case, bundle.contract, limits)
+    bundle.refuse_unplaced(source)
     refusal = memory_refusal(bundle.expected_bytes(source.image), settings.most_gb)
     if refusal is not None:
         raise refusal

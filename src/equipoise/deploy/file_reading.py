@@ -14,7 +14,7 @@ import numpy as np
 from equipoise.cohorts import Case
 from equipoise.cohorts.cohort import Image
 from equipoise.cohorts.formats.dicom import has_preamble
-from equipoise.cohorts.formats.reading import read_any
+from equipoise.cohorts.formats.reading import VOLUMES, read_any, suffix_of
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.inputs import CaseInput, read_input
 from equipoise.errors import EquipoiseError
@@ -26,15 +26,33 @@ MOST = 3
 def read_alike(cases: Sequence[Case], root: Path | None, contract: Contract) -> dict[str, int]:
     """Return how many of a few cases have files here, and how many of these `predict` reads as the trial did.
 
-    root: the path of the cohort, which file names are relative to.
+    root: the path of the cohort, which file names are relative to. `unplaced` is there, and the number of cases, where
+    files state no orientation in space.
     """
-    chosen = [cases[k] for k in np.unique(np.linspace(0, len(cases) - 1, min(MOST, len(cases))).astype(int))]
+    chosen = _chosen(cases)
     compared = alike = 0
     for case in chosen:
         files = list(_files_of(case, root))
         compared += bool(files)
         alike += bool(files) and _is_alike(case.read(), files, contract)
-    return {"cases": len(chosen), "with_files": compared, "alike": alike}
+    unplaced = count_unplaced(cases, root)
+    return {"cases": len(chosen), "with_files": compared, "alike": alike} | ({"unplaced": unplaced} if unplaced else {})
+
+
+def _chosen(cases: Sequence[Case]) -> list[Case]:
+    return [cases[k] for k in np.unique(np.linspace(0, len(cases) - 1, min(MOST, len(cases))).astype(int))]
+
+
+def count_unplaced(cases: Sequence[Case], root: Path | None) -> int:
+    """Return how many of a few cases have a file that states no orientation in space, so that the trial assumed one."""
+    return sum(any(map(_is_unplaced, _files_of(case, root))) for case in _chosen(cases))
+
+
+def _is_unplaced(file: Path) -> bool:
+    try:
+        return bool(suffix_of(file) in VOLUMES and read_any(file).header.get("unplaced"))
+    except EquipoiseError:
+        return False
 
 
 def note(reading: Mapping[str, Any] | None) -> str:

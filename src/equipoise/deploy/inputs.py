@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from equipoise.cohorts.cohort import Image
 from equipoise.cohorts.formats.array_stream import LargeArrayFile
 from equipoise.cohorts.formats.arrays import ArrayFile
-from equipoise.cohorts.formats.dicom import has_preamble
+from equipoise.cohorts.formats.dicom import has_preamble, passed_over
 from equipoise.cohorts.formats.file_names import data_files
 from equipoise.cohorts.formats.limits import DEFAULT, Limits
 from equipoise.cohorts.formats.pictures import SUFFIXES as PICTURES
@@ -65,7 +65,8 @@ def find_cases(paths: Iterable[str | Path], contract: Contract, series_uid: str 
     """List the cases in files, folders and tables (CSV, TSV), in their order.
 
     A folder of DICOM is one case, any other folder one case per image, or per group of files whose names end in the
-    channels' names (or 0000, 0001 …). Raises CohortError where two cases would have one name, or nothing is there.
+    channels' names (or 0000, 0001 …, where there are several groups and all are complete). Raises CohortError where two
+    cases would have one name, or nothing is there.
     """
     cases: list[CaseInput] = []
     for given in map(Path, paths):
@@ -98,7 +99,10 @@ def _cases_of(path: Path, contract: Contract, series_uid: str | None) -> list[Ca
 def _in_archive(path: Path) -> list[CaseInput]:
     """Return a case per image of an archive with `images`, else one; a damaged archive is one case with its refusal."""
     try:
-        count = _count_of(path) if "images" in open_arrays(path).names else None
+        names = open_arrays(path).names
+        if {"image", "images"} <= set(names):
+            raise RefusedFile(path, "it holds both 'image' and 'images'", "save one image, or the images of all cases")
+        count = _count_of(path) if "images" in names else None
     except (EquipoiseError, OSError) as error:
         # Not raised: the other inputs still have answers, and this one a row.
         return [CaseInput(_stem(path), (path,), refusal=str(error))]
@@ -126,7 +130,9 @@ def _in_folder(folder: Path, contract: Contract, series_uid: str | None) -> list
     named = {file: file.relative_to(folder).with_name(_stem(file)).as_posix() for file in images}
     endings = {file: channel_of(_stem(file), contract) for file in images}
     if len(contract.channels) > 1 and images and all(ending is not None for ending in endings.values()):
-        return _grouped(named, endings, contract)
+        cases = _grouped(named, endings, contract)
+        _refuse_doubtful_numbers(folder, named, cases, contract)
+        return cases
     return [CaseInput(name, (file,)) for file, name in named.items()]
 
 
@@ -168,15 +174,32 @@ def _grouped(
     return cases
 
 
+def _refuse_doubtful_numbers(
+    folder: Path, named: Mapping[Path, str], cases: Sequence[CaseInput], contract: Contract
+) -> None:
+    """Refuse names that end in 0000, 0001 … where these may be the numbers of cases as well as of channels."""
+    plain = {channel.lower() for channel in contract.channels}
+    numbers = [name for name in named.values() if name[-4:].isdigit() and name[-4:] not in plain]
+    # Three pictures nodule_0000 to nodule_0002 are three cases or the three channels of one. Several cases with every
+    # channel are no chance; one is, and so is a set with some of its numbers missing.
+    if not numbers or (len(cases) > 1 and all(case.refusal is None for case in cases)):
+        return
+    raise CohortError(
+        f"{folder} holds {numbers[0]!r} and the like, and whether 0000, 0001 … number the channels or cases of their "
+        "own is not clear, for only several cases with all channels each show it; give a table with the columns case "
+        f"and {', '.join(f'image_{channel}' for channel in contract.channels)}, or case and image"
+    )
+
+
 def channel_of(stem: str, contract: Contract) -> tuple[int, int] | None:
     """Return the channel that a name ends in and the length of that ending; None where it is not one channel's."""
-    matches = [
+    matches = {
         (index, len(ending) + 1)
         for index, channel in enumerate(contract.channels)
         for ending in (channel, f"{index:04d}")
         if stem.lower().endswith(tuple(f"{sign}{ending.lower()}" for sign in "-_."))
-    ]
-    return matches[0] if len(matches) == 1 else None
+    }
+    return matches.pop() if len(matches) == 1 else None
 
 
 def _in_table(path: Path, contract: Contract) -> list[CaseInput]:
@@ -195,12 +218,21 @@ def _in_table(path: Path, contract: Contract) -> list[CaseInput]:
     cases = []
     for number, row in enumerate(lines, start=1):
         files = tuple(path.parent / row[column] for column in columns)
-        name = row[roles.case] if roles.case else _stem(files[0])
-        absent = next((file for file in files if not file.exists()), None)
+        name = row[roles.case] if roles.case else _stem(files[0]) if row[columns[0]] else ""
         series = (row.get(roles.series_uid) or None) if roles.series_uid else None
-        refusal = None if absent is None else f"row {number} of {path.name} names {absent.name}, which does not exist"
+        refusal = _absent(row, columns, files, f"row {number} of {path.name}")
         cases.append(CaseInput(name or f"row-{number}", files, series, refusal=refusal))
     return cases
+
+
+def _absent(row: Mapping[str, str], columns: Sequence[str], files: Sequence[Path], where: str) -> str | None:
+    """Return why a row has no image; None where all its files are there."""
+    # An empty cell would be the folder of the table itself, and a series may lie there.
+    empty = next((column for column in columns if not row[column]), None)
+    if empty is not None:
+        return f"{where} has nothing in the column {empty}; write the path of its image, or remove the row"
+    absent = next((file for file in files if not file.exists()), None)
+    return None if absent is None else f"{where} names {absent.name}, which does not exist"
 
 
 def _column_of(channel: str, images: Mapping[str, str], path: Path) -> str:
@@ -236,6 +268,7 @@ def read_input(case: CaseInput, contract: Contract, limits: Limits = DEFAULT) ->
         for path, scan in zip(case.images, scans, strict=True)
         for text in scan.remarks
     ]
+    remarks += [encodable(text) for path in case.images for text in _beside_the_series(path)]
     first = scans[0]
     image = Image(array, first.spacing_mm[-(array.ndim - 1) :], None, first.affine)
     hashes = {encodable(Path(name).name): digest for scan in scans for name, digest in scan.sha256.items()}
@@ -249,6 +282,15 @@ def _parts(path: Path, scan: Scan) -> dict[str, str]:
         return {}
     beside = {encodable(Path(name).name): digest for name, digest in scan.sha256.items()}
     return {name: digest for name, digest in beside.items() if name != encodable(path.name)}
+
+
+def _beside_the_series(path: Path) -> list[str]:
+    """Tell what a folder holds beside DICOM: a slice that lost its ending or beginning may be among it."""
+    others = passed_over(path) if path.is_dir() else []
+    if not others:
+        return []
+    count = "1 file is" if len(others) == 1 else f"{len(others)} files are"
+    return [f"{count} no DICOM and left out, first {others[0].name!r}: an outer slice of the series may be missing"]
 
 
 def _with_channels(scans: Sequence[Scan], path: Path, contract: Contract) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -278,7 +320,7 @@ def _read_arrays(path: Path, row: int | None, contract: Contract) -> Scan:
     arrays = open_arrays(path)  # kept open: a file of many images is read once
     if not arrays.names:
         raise RefusedFile(path, "it holds no array", "save the image as `image`")
-    key = "images" if row is not None else "image" if "image" in arrays.names else arrays.names[0]
+    key = "images" if row is not None else _key_of(arrays, path)
     values = arrays[key] if row is None else rows(path, key)[row]
     dims, count = contract.spatial_dims, len(contract.channels)
     if values.ndim == dims and count == 1:
@@ -296,6 +338,23 @@ def _read_arrays(path: Path, row: int | None, contract: Contract) -> Scan:
     spacing, affine = _placed(arrays, path, dims)
     header = {} if affine is not None or "spacing_mm" in arrays.names else {"spacing_unstated": True}
     return Scan(values, spacing, affine, {str(path): arrays.sha256}, header=header, remarks=remark)
+
+
+def _key_of(arrays: ArrayFile | LargeArrayFile, path: Path) -> str:
+    """Return the name of the array that is the image: `image`, or the only one that can be; refuse a choice."""
+    names = [name for name in arrays.names if name not in ("spacing_mm", "affine")]
+    if "images" in names:
+        remedy = "give the file itself, which is a case for each, or save one as 'image'"
+        raise RefusedFile(path, "it holds 'images' of several cases where one image belongs", remedy)
+    if "image" in names or names == [""]:
+        return "image" if "image" in names else ""
+    # A mask or a heat map beside the scan has the same form, and an order of names says nothing.
+    possible = [name for name in names if arrays[name].ndim >= 2 and arrays[name].dtype.kind in "buif"]
+    if len(possible) != 1:
+        listed = ", ".join(map(repr, (possible or arrays.names)[:8]))
+        what = f"it holds several arrays that could be the image ({listed})" if possible else f"none of {listed} is one"
+        raise RefusedFile(path, what, "save the image under the name 'image'")
+    return possible[0]
 
 
 def _placed(

@@ -1,5 +1,6 @@
 """A finished run from Python: `load(run).arm("unet").predict(image)`, with the trained network itself."""
 
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from safetensors.torch import load as load_weights
 
 from equipoise.deploy.export import training_images
+from equipoise.deploy.file_reading import count_unplaced
 from equipoise.deploy.limits import limits_of
 from equipoise.deploy.predictor import Predictor
 from equipoise.deploy.proof import is_oriented
@@ -61,6 +63,12 @@ class LoadedArm(Predictor):
 
         super().__init__(contract, answer, limits_of(images))
         self.trained = trained
+
+    @cached_property
+    def takes_unplaced(self) -> bool:
+        """Whether files of the trial stated no orientation."""
+        test = [self.trained.cohort.cases[index] for index in self.trained.parts["test"]]
+        return count_unplaced(test, self.trained.protocol.cohort_path) > 0
 
     @property
     def job(self) -> str:

@@ -19,8 +19,8 @@ from equipoise.deploy.bundle import BundleFiles, read_bundle
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.file_reading import note
 from equipoise.deploy.golden import Room, check_golden, room_of
-from equipoise.deploy.inputs import read_path
-from equipoise.deploy.limits import outside
+from equipoise.deploy.inputs import SourceImage, read_path
+from equipoise.deploy.limits import outside, shear_degrees
 from equipoise.deploy.openvino_network import FLOAT32
 from equipoise.deploy.runtimes import network_of
 from equipoise.deploy.windows import Floats, Network, class_logits, collected, sigmoid, softmax, voxel_logits
@@ -89,6 +89,7 @@ class Predictor:
         """
         if isinstance(image, str | Path):
             source = read_path(Path(image), self.contract)
+            self.refuse_unplaced(source)
             return self.answer(source.image, strict=strict, remarks=(*source.remarks, *self.about_files))
         return self.answer(image, strict=strict)
 
@@ -96,6 +97,19 @@ class Predictor:
     def about_files(self) -> tuple[str, ...]:
         """Warnings that hold for every image that is read from files."""
         return ()
+
+    @property
+    def takes_unplaced(self) -> bool:
+        """Whether files of the trial stated no orientation, so that new ones are read by the same convention."""
+        return False
+
+    def refuse_unplaced(self, source: SourceImage) -> None:
+        """Raise CohortError for a file that states no orientation in space where those of the trial did."""
+        if self.contract.oriented and source.scan.header.get("unplaced") and not self.takes_unplaced:
+            raise CohortError(
+                "its file states no orientation in space, so left and right are not known, and the trial oriented its "
+                "images by theirs; convert the image from its source again (dcm2niix states it)"
+            )
 
     def answer(self, image: Image, *, strict: bool = False, remarks: tuple[str, ...] = ()) -> Answer:
         """As `predict`, for an image in memory; remarks: what was interpreted while it was read."""
@@ -131,6 +145,12 @@ class Predictor:
             raise CohortError(
                 "the image states no position in space, so its orientation is not known, and the trial oriented its "
                 "images by theirs; give it as NIfTI, NRRD or DICOM"
+            )
+        sheared = shear_degrees(image)
+        if sheared and not (self.limits or {}).get("sheared"):
+            raise CohortError(
+                f"the image's axes are not at right angles but sheared by {sheared:.1f}°, as by a tilted gantry, and "
+                "sizes would be wrong; resample it to a rectangular grid first (dcm2niix does)"
             )
         found_outside = [] if self.limits is None else outside(self.limits, image, contract.channels)
         if strict and found_outside:
@@ -229,6 +249,11 @@ class Bundle(Predictor):
     def about_files(self) -> tuple[str, ...]:
         """Warnings that hold for every image that is read from files."""
         return tuple(filter(None, [note(self.files.record.get("reading"))]))
+
+    @property
+    def takes_unplaced(self) -> bool:
+        """Whether files of the trial stated no orientation."""
+        return bool((self.files.record.get("reading") or {}).get("unplaced"))
 
     @property
     def arm(self) -> str:

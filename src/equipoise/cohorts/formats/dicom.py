@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from equipoise.cohorts.formats.dicom_geometry import Slice, Stack, stack
-from equipoise.cohorts.formats.file_names import data_files
+from equipoise.cohorts.formats.file_names import data_files, is_document, is_download
 from equipoise.cohorts.formats.limits import DEFAULT, Limits
 from equipoise.cohorts.formats.refusal import RefusedFile
 from equipoise.cohorts.formats.sandbox import Sandbox, shared_sandbox
@@ -95,15 +95,27 @@ def _files(source: str | PathLike[str] | Iterable[str | PathLike[str]], limits: 
         return [fspath(file) for file in source]
     if not Path(source).is_dir():
         return [fspath(source)]
-    files = [
-        fspath(path) for path in data_files(source) if path.suffix.lower() in (".dcm", ".dicom") or has_preamble(path)
-    ]
+    files = [fspath(path) for path in data_files(source) if _is_dicom(path)]
     if len(files) > limits.frames:
         reason = f"it holds {len(files)} DICOM files and the limit is {limits.frames}"
         raise RefusedFile(source, reason, "give the folder of one series, or raise EQUIPOISE_LIMIT_FRAMES")
     if not files:
         raise RefusedFile(source, "it holds no DICOM file", "give the folder that holds the series")
     return files
+
+
+def passed_over(folder: Path) -> list[Path]:
+    """Return the files of a folder that `find_series` does not open: unfinished copies, and what says nowhere DICOM.
+
+    Documents are not among them: no slice is named like one. Geometry shows an inner slice among them, and no outermost
+    one (a download that stopped, a file of zeros).
+    """
+    files = (path for path in data_files(folder, downloads=True) if not is_document(path.name))
+    return [path for path in files if is_download(path.name) or not _is_dicom(path)]
+
+
+def _is_dicom(path: Path) -> bool:
+    return path.suffix.lower() in (".dcm", ".dicom") or has_preamble(path)
 
 
 def has_preamble(path: Path) -> bool:

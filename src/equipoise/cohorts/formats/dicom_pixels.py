@@ -31,6 +31,10 @@ def pixel_claim(dataset: Dataset, limits: Limits) -> dict[str, Any]:
         raise malformed(f"it claims {frames} frames of {rows} × {columns} pixels with {samples} samples")
     if bits not in _PIXEL_ELEMENTS[_element(dataset)] or not 1 <= stored <= bits:
         raise malformed(f"it claims {stored} bits stored in {bits} per pixel")
+    # Values that lie in higher bits (12 of 16, from bit 4 on) would be read shifted, with their lower bits masked away.
+    high = whole(dataset, "HighBit", stored - 1)
+    if _element(dataset) == "PixelData" and high != stored - 1:
+        raise malformed(f"its HighBit is {high}, where the {stored} bits that are stored end at bit {stored - 1}")
     # The product is Python's own integer, which cannot overflow: in 32 bits a crafted size wraps round to a small one
     # and passes the limit.
     decoded = rows * columns * frames * samples * max(bits // 8, 1)

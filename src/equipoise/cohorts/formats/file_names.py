@@ -17,7 +17,10 @@ _LEFT_BEHIND = frozenset({
     "__macosx", "__pycache__", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "$recycle.bin",
     "system volume information", "@eadir", "lost+found", "dicomdir",
 })  # fmt: skip
-_UNFINISHED = ("~", ".part", ".crdownload", ".tmp", ".swp")
+_DOWNLOADS = (".part", ".crdownload", ".tmp")
+# What the discs and archives of hospitals, and public sets, put beside the slices; no slice has such a name.
+_DOCUMENTS = (".txt", ".md", ".pdf", ".htm", ".html", ".xml", ".json", ".csv", ".tsv", ".inf", ".ini", ".exe", ".log")
+_UNFINISHED = ("~", ".swp", *_DOWNLOADS)
 
 
 def is_left_behind(name: str) -> bool:
@@ -30,14 +33,27 @@ def is_left_behind(name: str) -> bool:
     return name.startswith(".") or lowered in _LEFT_BEHIND or lowered.endswith(_UNFINISHED)
 
 
+def is_download(name: str) -> bool:
+    """Tell whether a file of that name is a copy that has not ended: no data yet, but something that will be missed."""
+    return not name.startswith(".") and name.lower().endswith(_DOWNLOADS)
+
+
+def is_document(name: str) -> bool:
+    """Tell whether a file of that name is a text, a table or a viewer, as they lie beside images."""
+    return name.lower().endswith(_DOCUMENTS)
+
+
 def is_data(path: PurePath, root: PurePath) -> bool:
     """Tell whether no part of the path below `root` was left behind; how `root` itself is named does not matter."""
     # Only the part below the root counts: data may honestly lie in a hidden folder such as ~/.cache.
     return not any(map(is_left_behind, path.relative_to(root).parts))
 
 
-def data_files(root: str | PathLike[str]) -> Iterator[Path]:
-    """The data files below a folder in the order of their names, folder by folder; links are followed, once each."""
+def data_files(root: str | PathLike[str], *, downloads: bool = False) -> Iterator[Path]:
+    """The data files below a folder in the order of their names, folder by folder; links are followed, once each.
+
+    downloads: unfinished copies (`.part`) too.
+    """
     visited = set()
     for folder, below, files in os.walk(root, followlinks=True):
         # Links are followed because large sets are often linked into the layout that a tool expects; the real path
@@ -48,7 +64,8 @@ def data_files(root: str | PathLike[str]) -> Iterator[Path]:
             continue
         visited.add(place)
         below[:] = sorted(name for name in below if not is_left_behind(name))
-        yield from (Path(folder, name) for name in sorted(files) if not is_left_behind(name))
+        kept = (name for name in sorted(files) if not is_left_behind(name) or (downloads and is_download(name)))
+        yield from (Path(folder, name) for name in kept)
 
 
 def data_folders(folder: Path) -> list[Path]:

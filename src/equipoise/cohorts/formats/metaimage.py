@@ -146,7 +146,12 @@ def _claim(fields: Fields, path: str | PathLike[str]) -> VolumeClaim:
         remarks=(),
         flat=not rest,
         channels_first_in_file=inner != "1",
+        placed=any(name in fields for name in _DIRECTIONS),
     )
+
+
+_DIRECTIONS = ("transformmatrix", "rotation", "orientation")
+"""The keys of an image's orientation, of which a file has one, or none and so none that it states."""
 
 
 def _dtype(fields: Fields, path: str | PathLike[str]) -> np.dtype[np.generic]:
@@ -168,7 +173,7 @@ def _placed(fields: Fields, axes: int, path: str | PathLike[str]) -> NDArray[np.
     size = min(axes, 3)
     identity = np.eye(axes).ravel().tolist()
     # MetaIO reads each of these under three names, so files with the second or third name are sound ones.
-    turn = given(("transformmatrix", "rotation", "orientation"), axes * axes, identity).reshape(axes, axes)
+    turn = given(_DIRECTIONS, axes * axes, identity).reshape(axes, axes)
     spacing = given(("elementspacing", "elementsize"), axes, [1.0] * axes)
     origin = given(("offset", "position", "origin"), axes, [0.0] * axes)
     with np.errstate(all="ignore"):

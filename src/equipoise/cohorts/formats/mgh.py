@@ -61,4 +61,4 @@ def _claim(head: bytes, path: str | PathLike[str]) -> VolumeClaim:
     )  # nibabel fills in FreeSurfer's default, and says 1
     remarks = () if has_orientation else ("it states no orientation: FreeSurfer's coronal one was taken",)
     dtype = np.dtype(_TYPES[code])
-    return VolumeClaim((frames, z, y, x), dtype, _HEADER_BYTES, 1.0, 0.0, affine, remarks)
+    return VolumeClaim((frames, z, y, x), dtype, _HEADER_BYTES, 1.0, 0.0, affine, remarks, placed=has_orientation)

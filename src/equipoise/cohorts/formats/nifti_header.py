@@ -49,6 +49,7 @@ def parse_header(raw: bytes | bytearray, path: str | PathLike[str], *, pair: boo
         intercept=intercept,
         affine=affine,
         remarks=remarks,
+        placed=max(int(fields["sform_code"]), int(fields["qform_code"])) > 0,
     )
 
 
@@ -253,4 +254,5 @@ def _analyze(fields: Any, path: str | PathLike[str]) -> VolumeClaim:
         remarks=(
             "it is an Analyze file, which states no left and right: x was taken to grow to the left, as nibabel does",
         ),
+        placed=False,
     )

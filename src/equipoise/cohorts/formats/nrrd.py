@@ -157,6 +157,7 @@ def _claim(fields: Fields, path: str | PathLike[str]) -> VolumeClaim:
         remarks=remarks,
         flat=not z,
         channels_first_in_file=channel == 0,
+        placed=_UNPLACED not in remarks,
     )
 
 

@@ -36,7 +36,8 @@ class VolumeClaim:
     channels_first_in_file: whether the channels of a voxel lie side by side, instead of one volume after another.
     dtype: as stored, with its byte order. offset: bytes before the first voxel.
     slope, intercept: real value = slope · stored + intercept; (1, 0) where the file has no scaling.
-    affine: 4 × 4, voxel (x, y, z, 1) → RAS+ mm.
+    affine: 4 × 4, voxel (x, y, z, 1) → RAS+ mm. placed: False where the file states no orientation, and the affine's is
+    a convention; the scan's header says "unplaced" then.
     """
 
     shape: tuple[int, int, int, int]
@@ -48,6 +49,7 @@ class VolumeClaim:
     remarks: tuple[str, ...]
     flat: bool = False
     channels_first_in_file: bool = False
+    placed: bool = True
 
     @property
     def voxel_bytes(self) -> int:
@@ -153,6 +155,7 @@ def as_scan(
     if claim.flat:
         x, y, _ = (float(length) for length in np.linalg.norm(claim.affine[:3, :3], axis=0))
         return Scan(owned(values[:, 0]), (y, x), None, sha256, "", header, claim.remarks + remark)
+    header |= {} if claim.placed else {"unplaced": True}
     codes = axis_codes(claim.affine)
     return Scan(owned(array), spacing_mm, affine, sha256, codes, header, claim.remarks + remark)
 

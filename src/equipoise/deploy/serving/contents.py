@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from equipoise.cohorts.formats.file_names import is_data
+from equipoise.cohorts.formats.file_names import is_data, is_document, is_download
 from equipoise.cohorts.formats.reading import DICOM, suffix_of
 from equipoise.deploy.contract import Contract
 from equipoise.deploy.inputs import CaseInput, channel_of
@@ -106,7 +106,13 @@ def unpack(archive: Received, folder: Path, boundaries: Boundaries) -> list[Rece
                 place = folder / f"{number:05d}"
                 left -= _inflate(opened, member, place, left, boundaries)
                 if is_data(PurePosixPath(member.filename), PurePosixPath()):
-                    received.append(named(place, PurePosixPath(member.filename).name))
+                    file = named(place, PurePosixPath(member.filename).name)
+                    if file.kind == OTHER and is_document(member.filename):
+                        file.path.unlink()  # under our names, a README would look like a slice that was lost
+                    else:
+                        received.append(file)
+                elif is_download(member.filename):
+                    place.rename(place.with_suffix(".part"))  # counted beside a series, never read
                 else:
                     place.unlink()
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
