@@ -41,6 +41,7 @@ def with_own_options(text: str, arguments: argparse.Namespace, usual_file: str) 
     """
 
     def completed(hint: re.Match[str]) -> str:
+        """Return one proposed call with the options that it lacks."""
         words = hint[1]
         answers = [one for one in arguments.set if f"--set {one.partition('=')[0]}=" not in words]
         own = [word for one in answers for word in ("--set", one)]
